@@ -1,0 +1,28 @@
+"""Transparent pixels on white."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+OPAQUE = 255
+
+
+@njit(cache=True, nogil=True)
+def on_white(rgba: NDArray[np.uint8], rgb: NDArray[np.uint8]) -> None:
+    """Lay (h, w, 4) straight alpha over white, into (h, w, 3).
+
+    One pass and no temporary: with Pillow's ``convert`` or numpy this step cost a quarter of the reading.
+    """
+    for y in range(rgba.shape[0]):
+        for x in range(rgba.shape[1]):
+            alpha = np.int32(rgba[y, x, 3])
+            if alpha == OPAQUE:
+                rgb[y, x, 0] = rgba[y, x, 0]
+                rgb[y, x, 1] = rgba[y, x, 1]
+                rgb[y, x, 2] = rgba[y, x, 2]
+            else:
+                for c in range(3):
+                    sum_ = np.int32(rgba[y, x, c]) * alpha + OPAQUE * (OPAQUE - alpha)
+                    rgb[y, x, c] = (sum_ + OPAQUE // 2) // OPAQUE

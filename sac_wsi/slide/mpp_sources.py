@@ -1,0 +1,120 @@
+"""Where a file may say how large its pixels are: properties in, candidates with their names out.
+
+Numbers only: descriptions can hold a patient's name, so they are searched and never passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import inf, nan
+
+UM_PER_INCH = 25_400.0
+_UM_PER_UNIT = {"inch": UM_PER_INCH, "centimeter": 1e4}
+_OME_UM = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_OME_PIXELS = re.compile(r"<(?:\w{1,20}:)?Pixels\s([^<>]{0,10000})>")
+_IMAGEJ_MICRON = re.compile(r"^unit=(?:micron|microns|um|µm|\\u00B5m)\s*$", re.MULTILINE)
+_DICOM_SPACING = "dicom.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing"
+_PAIRS = (
+    ("openslide.mpp-x", "openslide.mpp-y", 1.0),
+    ("aperio.MPP", "aperio.MPP", 1.0),
+    ("hamamatsu.MPP-X", "hamamatsu.MPP-Y", 1.0),
+    (
+        "mirax.LAYER_0_LEVEL_0_SECTION.MICROMETER_PER_PIXEL_X",
+        "mirax.LAYER_0_LEVEL_0_SECTION.MICROMETER_PER_PIXEL_Y",
+        1.0,
+    ),
+    ("ventana.ScanRes", "ventana.ScanRes", 1.0),
+    (f"{_DICOM_SPACING}[1]", f"{_DICOM_SPACING}[0]", 1e3),
+    ("tiatoolbox.mpp-x", "tiatoolbox.mpp-y", 1.0),
+)
+"""Name of x, name of y, micrometres per unit, in the order they are believed."""
+_OF_EVERY_READER = ("openslide", "tiatoolbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A resolution a file states, in µm per pixel; ``nan`` where the words were no number."""
+
+    source: str
+    x_um: float
+    y_um: float
+
+
+def number(text: str | None) -> float:
+    """The number a property holds, with a decimal point or a decimal comma; nan for anything else.
+
+    >>> number("0,25"), number("40"), number("about 3")
+    (0.25, 40.0, nan)
+    """
+    try:
+        return float((text or "").strip().replace(",", "."))
+    except ValueError:
+        return nan
+
+
+def candidates(properties: Mapping[str, str]) -> Iterator[Candidate]:
+    """What the properties say of the resolution, most trusted first."""
+    for name_x, name_y, um in _PAIRS:
+        if name_x in properties:
+            x_um = number(properties[name_x]) * um
+            yield Candidate(name_x, x_um, number(properties.get(name_y, properties[name_x])) * um)
+    yield from _philips(properties)
+    yield from _tiff(properties)
+    yield from _ome(properties)
+    yield from _dpi(properties)
+
+
+def places(properties: Mapping[str, str], vendor: str) -> tuple[str, ...]:
+    """The names that were asked for a file of this vendor, to be shown where none answered."""
+    reader = {name.partition(".")[0] for name in properties} & set(_OF_EVERY_READER)
+    named = [x for x, _, _ in _PAIRS if x.partition(".")[0] in (*reader, vendor.partition("-")[0])]
+    philips = ["philips.DICOM_PIXEL_SPACING"] if vendor.startswith("philips") else []
+    tiff = ["tiff.XResolution", "OME PhysicalSizeX"] if any(n.startswith("tiff.") for n in properties) else []
+    dpi = [name for name in properties if name.endswith(".dpi-x")]
+    return (*named, *philips, *tiff, *dpi)
+
+
+def _philips(properties: Mapping[str, str]) -> Iterator[Candidate]:
+    """Row and column spacing in mm, each in quotation marks."""
+    words = properties.get("philips.DICOM_PIXEL_SPACING", "").replace('"', " ").split()
+    if words:
+        yield Candidate("philips.DICOM_PIXEL_SPACING", number(words[-1]) * 1e3, number(words[0]) * 1e3)
+
+
+def _tiff(properties: Mapping[str, str]) -> Iterator[Candidate]:
+    if "tiff.XResolution" not in properties:
+        return
+    x = number(properties["tiff.XResolution"])
+    y = number(properties.get("tiff.YResolution", properties["tiff.XResolution"]))
+    if um := _UM_PER_UNIT.get(properties.get("tiff.ResolutionUnit", "inch")):
+        yield Candidate("tiff.XResolution", _per(um, x), _per(um, y))
+    elif _IMAGEJ_MICRON.search(properties.get("tiff.ImageDescription", "")):
+        yield Candidate("tiff.XResolution (ImageJ unit=micron)", _per(1.0, x), _per(1.0, y))
+
+
+def _ome(properties: Mapping[str, str]) -> Iterator[Candidate]:
+    """By a pattern, not an XML parser: nothing in the file can be expanded or fetched."""
+    found = _OME_PIXELS.search(properties.get("tiff.ImageDescription", ""))
+    if not found:
+        return
+    attributes = dict(re.findall(r"""(\w{1,40})\s*=\s*["']([^"']{0,60})["']""", found[1]))
+    if "PhysicalSizeX" in attributes:
+        x, y = (
+            number(attributes.get(name, attributes["PhysicalSizeX"]))
+            * _OME_UM.get(attributes.get(f"{name}Unit", "µm"), nan)
+            for name in ("PhysicalSizeX", "PhysicalSizeY")
+        )
+        yield Candidate("OME PhysicalSizeX", x, y)
+
+
+def _dpi(properties: Mapping[str, str]) -> Iterator[Candidate]:
+    for name in properties:
+        if name.endswith(".dpi-x"):
+            y = properties.get(f"{name[:-1]}y", properties[name])
+            yield Candidate(name, _per(UM_PER_INCH, number(properties[name])), _per(UM_PER_INCH, number(y)))
+
+
+def _per(um: float, count: float) -> float:
+    return um / count if count else inf
