@@ -1,0 +1,44 @@
+"""What a model is to the engine: a batch of RGB tiles in, the nuclei of each tile out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_wsi.geometry import Box
+from sac_wsi.nuclei import Nuclei
+
+
+@dataclass(frozen=True, slots=True)
+class RgbTile:
+    """Pixels of one tile. ``read`` is its place in the frame (pixels at the model's resolution)."""
+
+    rgb: NDArray[np.uint8]
+    read: Box
+
+
+class Segmenter(Protocol):
+    """Anything that finds nuclei. It is pickled to workers, so it holds settings, not handles.
+
+    The answer for a tile depends on that tile alone (not on its companions in the batch), nuclei are
+    in frame coordinates (the tile's corner added), each mask is one 4-connected component.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name for people and provenance."""
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel that the tiles should have."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights and settings: same fingerprint, same answer. Part of every nucleus's UUID."""
+
+    def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
+        """The nuclei of each tile, in frame coordinates."""
