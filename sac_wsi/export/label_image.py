@@ -1,0 +1,131 @@
+"""Write the label image as one file: 32-bit tiled TIFF, or 16-bit PNG where that is enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import tifffile
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from sac_wsi.errors import OutputError
+from sac_wsi.export.formats import Form, Json, export_form
+from sac_wsi.export.png import write_png16
+from sac_wsi.files import atomic_file
+
+TILE_PX = 1024
+"""Side of a TIFF tile: that of the store's chunks, so that each chunk is decoded once."""
+
+PIECE_TILES = 8
+PNG_BAND_PX = 512
+PNG_LARGEST_ID = 65_535
+PNG_LARGEST_SIDE_PX = 30_000
+_CLASSIC_TIFF_BYTES = 2**31
+
+
+class LabelArray(Protocol):
+    """What is needed of a label image: a zarr array and a NumPy array both have it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in label pixels."""
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> Any:
+        """The uint32 labels of a box."""
+
+
+def write_label_image(path: Path, labels: LabelArray, header: Mapping[str, Json], *, mpp: float) -> int:
+    """Write ``labels`` (0 is background) and return the file's bytes; the ending says how.
+
+    ``mpp`` is of a label pixel. The header is the TIFF's ImageDescription or the PNG's text "sac_wsi".
+    """
+    form = export_form(path)
+    text = json.dumps(header, ensure_ascii=True, separators=(",", ":"))
+    if form is Form.PNG:
+        _refuse_large_png(labels, path)
+    elif form is not Form.TIFF:
+        raise OutputError(f"{path.name!r} asks for {form.value}, not for a label image. Try .tif.")
+    with atomic_file(path) as file:
+        if form is Form.PNG:
+            write_png16(file, _shape_yx(labels), _png_bands(labels, path), text, mpp)
+        else:
+            _write_tiff(file, labels, text, mpp)
+    return path.stat().st_size
+
+
+def _shape_yx(labels: LabelArray) -> tuple[int, int]:
+    height, width = labels.shape
+    return int(height), int(width)
+
+
+def _write_tiff(file: BinaryIO, labels: LabelArray, text: str, mpp: float) -> None:
+    height, width = _shape_yx(labels)
+    per_cm = 1e4 / mpp
+    with tifffile.TiffWriter(file, bigtiff=4 * height * width > _CLASSIC_TIFF_BYTES) as tiff:
+        tiff.write(
+            _compressed_tiles(labels),
+            shape=(height, width),
+            dtype=np.uint32,
+            tile=(TILE_PX, TILE_PX),
+            compression="zlib",
+            photometric="minisblack",
+            description=text,
+            metadata=None,  # or tifffile adds a description of its own
+            software=False,
+            resolution=(per_cm, per_cm),
+            resolutionunit="CENTIMETER",
+        )
+
+
+def _compressed_tiles(labels: LabelArray) -> Iterator[bytes]:
+    """The TIFF's tiles in its order, row by row; read in pieces, so that a wide slide costs no memory.
+
+    Compressed here: tifffile would use another library, and give other bytes, where imagecodecs is
+    installed.
+    """
+    height, width = _shape_yx(labels)
+    for y in range(0, height, TILE_PX):
+        for x in range(0, width, PIECE_TILES * TILE_PX):
+            piece = _read(labels, slice(y, y + TILE_PX), slice(x, x + PIECE_TILES * TILE_PX))
+            for left in range(0, piece.shape[1], TILE_PX):
+                yield isal_zlib.compress(_padded(piece[:, left : left + TILE_PX]), 1)
+
+
+def _read(labels: LabelArray, rows: slice, columns: slice) -> NDArray[np.uint32]:
+    """The labels of a box that may reach over the edge; slices do not care."""
+    height, width = _shape_yx(labels)
+    cut = labels[rows.start : min(rows.stop, height), columns.start : min(columns.stop, width)]
+    return np.asarray(cut, np.uint32)
+
+
+def _padded(tile: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """A full tile, little-endian as the file, with background beyond the edge."""
+    full = np.zeros((TILE_PX, TILE_PX), "<u4")
+    full[: tile.shape[0], : tile.shape[1]] = tile
+    return full
+
+
+def _refuse_large_png(labels: LabelArray, path: Path) -> None:
+    height, width = _shape_yx(labels)
+    if max(height, width) > PNG_LARGEST_SIDE_PX:
+        raise OutputError(
+            f"The label image has {width:,} x {height:,} pixels; a PNG, read whole by programs, is written "
+            f"up to {PNG_LARGEST_SIDE_PX:,} a side. Export to {path.with_suffix('.tif').name} instead."
+        )
+
+
+def _png_bands(labels: LabelArray, path: Path) -> Iterator[NDArray[np.uint16]]:
+    height, width = _shape_yx(labels)
+    for y in range(0, height, PNG_BAND_PX):
+        band = _read(labels, slice(y, y + PNG_BAND_PX), slice(0, width))
+        largest = int(band.max(initial=0))
+        if largest > PNG_LARGEST_ID:
+            raise OutputError(
+                f"The label image holds nucleus {largest:,}; a 16-bit PNG ends at {PNG_LARGEST_ID:,}. "
+                f"Export to {path.with_suffix('.tif').name} instead."
+            )
+        yield band.astype(np.uint16)

@@ -1,0 +1,137 @@
+"""Where things go: the store's name from the first output's, and what an output that exists means."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sac_wsi.errors import OutputError, SacWsiError, StoreError
+from sac_wsi.export.formats import export_form
+from sac_wsi.export.header import read_header
+
+STORE = ".zarr"
+PARTIAL = ".partial"
+_ENDINGS = (".geojson.gz", ".json.gz")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """``files`` are exports to write; the store stands beside the first output."""
+
+    store: Path
+    files: tuple[Path, ...]
+
+    @property
+    def partial(self) -> Path:
+        return self.store.with_name(self.store.name + PARTIAL)
+
+
+def plan_outputs(outs: Sequence[Path]) -> Outputs:
+    """The outputs as asked for, by their extensions; an extension nobody knows is refused here.
+
+    >>> plan_outputs([Path("a/A12.geojson.gz"), Path("a/A12.png")]).store.as_posix()
+    'a/A12.zarr'
+    """
+    if not outs:
+        raise OutputError("No output given. Pass --out nuclei.geojson (or .geojson.gz, .zip, .tif, .png).")
+    files = tuple(dict.fromkeys(out for out in outs if out.suffix != STORE))
+    for out in files:
+        export_form(out)
+    stores = {out for out in outs if out.suffix == STORE}
+    if len(stores) > 1:
+        raise OutputError(f"Two stores asked for: {', '.join(map(str, sorted(stores)))}. Give one.")
+    return Outputs(stores.pop() if stores else store_beside(outs[0]), files)
+
+
+def store_beside(out: Path) -> Path:
+    for ending in _ENDINGS:
+        if out.name.endswith(ending):
+            return out.with_name(out.name.removesuffix(ending) + STORE)
+    return out.with_suffix(STORE)
+
+
+def check_writable(outputs: Outputs) -> None:
+    """Find out now, not after hours: every folder must take a file."""
+    for folder in {path.parent for path in (outputs.store, *outputs.files)}:
+        if not folder.is_dir():
+            raise OutputError(f"There is no folder {folder}. Make it first: mkdir -p '{folder}'.")
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write in {folder}: {error.strerror}. Give --out in a writable folder."
+            ) from error
+    for path in (outputs.store, outputs.partial):
+        _refuse_unless(stat.S_ISDIR, path, "a folder")
+    for path in outputs.files:
+        _refuse_unless(stat.S_ISREG, path, "a file")
+
+
+def refuse_input(files: Sequence[Path], slide: Path) -> None:
+    """Not even --overwrite replaces the slide by its own labels or picture."""
+    for path in files:
+        if path.exists() and slide.exists() and path.samefile(slide):
+            raise OutputError(f"{path} is the slide itself. Give another --out.")
+
+
+def _refuse_unless(is_kind: Callable[[int], bool], path: Path, kind: str) -> None:
+    """Before anything opens it: what stands under an output's name is of that kind, or nothing is there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"Cannot write {path}: {error.strerror}. Give another --out.") from error
+    if stat.S_ISLNK(mode):
+        raise OutputError(f"{path} is a link; nothing is written through links. Give its target's name.")
+    if not is_kind(mode):
+        raise OutputError(f"{path} is there and is not {kind}. Give another --out.")
+
+
+def missing_files(outputs: Outputs, run_id: str) -> list[Path]:
+    """The files still to be written; one that another run wrote is refused."""
+    missing = []
+    for path in outputs.files:
+        if not os.path.lexists(path):
+            missing.append(path)
+        elif _run_of(path) != run_id:
+            raise OutputError(
+                f"{path} exists and is not this run's. Pass --overwrite to replace it, or give another --out."
+            )
+    return missing
+
+
+def _run_of(path: Path) -> str | None:
+    try:
+        header = read_header(path)
+    except (SacWsiError, OSError):
+        return None
+    return str(header["run_id"]) if header and "run_id" in header else None
+
+
+def find_store(run: Path) -> Path:
+    """The store that RUN means: itself, or the one that made the output named."""
+    if run.suffix == STORE:
+        store = run
+    else:
+        if not run.is_file():
+            raise OutputError(f"There is no {run}. Name a store (X.zarr) or an output that a run wrote.")
+        header = read_header(run)
+        if not header or "store" not in header:
+            raise StoreError(
+                f"{run} does not say which store it came from: not written by sac-wsi. Name the store itself."
+            )
+        store = Path(os.path.normpath(run.parent / str(header["store"])))
+    if store.is_dir():
+        return store
+    partial = store.with_name(store.name + PARTIAL)
+    if partial.is_dir():
+        raise StoreError(
+            f"{store} is not finished ({partial.name} is there). Run the same `segment` command to go on."
+        )
+    raise StoreError(f"There is no store {store}. It may have been moved, or discarded (--discard-store).")
