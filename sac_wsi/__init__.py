@@ -1,0 +1,50 @@
+"""sac-wsi: one polygon per nucleus from a whole-slide image.
+
+The public names; each is imported when it is first used, so that `import sac_wsi` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sac_wsi.config import SegmentConfig, load_config
+    from sac_wsi.errors import SacWsiError
+    from sac_wsi.run import Run, Summary
+    from sac_wsi.segment import segment_slide
+    from sac_wsi.segmenter import RgbTile, Segmenter
+    from sac_wsi.slide import open_slide
+
+_HOME = {
+    "RgbTile": "sac_wsi.segmenter",
+    "Run": "sac_wsi.run",
+    "SacWsiError": "sac_wsi.errors",
+    "SegmentConfig": "sac_wsi.config",
+    "Segmenter": "sac_wsi.segmenter",
+    "Summary": "sac_wsi.run",
+    "load_config": "sac_wsi.config",
+    "open_slide": "sac_wsi.slide",
+    "segment_slide": "sac_wsi.segment",
+}
+
+__all__ = [
+    "RgbTile",
+    "Run",
+    "SacWsiError",
+    "SegmentConfig",
+    "Segmenter",
+    "Summary",
+    "load_config",
+    "open_slide",
+    "segment_slide",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'sac_wsi' has no attribute {name!r}")

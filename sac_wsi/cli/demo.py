@@ -1,0 +1,39 @@
+"""`sac-wsi demo`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sac_wsi.cli.kernels import announce_compilation
+from sac_wsi.cli.progress import reporter
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="demo",
+    show_default=True,
+    help="Folder for the slide and what is made of it; files of an earlier demo are replaced.",
+)
+def command(folder: Path) -> None:
+    """See it work on a slide of its own.
+
+    Makes a synthetic H&E slide, finds its nuclei, exports them and draws pictures.
+
+    \b
+    Example:
+      sac-wsi demo
+    """
+    from sac_wsi.cli.segment import describe
+    from sac_wsi.demo import run_demo
+
+    announce_compilation()
+    with reporter() as on_progress:
+        run = run_demo(folder, on_progress=on_progress)
+    assert run.summary is not None
+    click.echo(describe(run.summary))
+    click.echo(f"pictures  {folder / 'overlay.png'}, {folder / 'density.png'}")

@@ -1,0 +1,119 @@
+"""What a run will do, settled before any work: everything that can be wrong with the request shows here."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sac_wsi import __version__
+from sac_wsi.classical import ClassicalSegmenter
+from sac_wsi.config import SegmentConfig
+from sac_wsi.errors import ConfigError
+from sac_wsi.grid import Grid, make_grid
+from sac_wsi.labels import LabelFrame, label_frame
+from sac_wsi.region import tissue_from_geojson
+from sac_wsi.segmenter import Segmenter
+from sac_wsi.slide import SlideInfo, open_slide, require_mpp
+from sac_wsi.slide.frame import Frame, frame_for
+from sac_wsi.slide.thumbnail import thumbnail
+from sac_wsi.tissue import TissueMask, find_tissue, no_tissue_test
+
+TISSUE_PX = 2_000_000
+"""Of the thumbnail: on slides over 128 mm² it gets coarser than asked, so that memory stays flat."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One slide, one model, one way of cutting.
+
+    mpp           micrometres per level-0 pixel; ``mpp_given`` only where the user said so
+    tissue_from   "auto", "none", or the path of a GeoJSON file
+    """
+
+    slide: Path
+    info: SlideInfo
+    mpp: float
+    mpp_given: float | None
+    config: SegmentConfig
+    segmenter: Segmenter
+    frame: Frame
+    grid: Grid
+    tissue_from: str
+
+    @property
+    def labels(self) -> LabelFrame:
+        return label_frame(
+            self.info.shape_yx, self.mpp, self.frame.shape_yx, self.frame.mpp, self.frame.downsample
+        )
+
+    @property
+    def area_mm2(self) -> float:
+        height, width = self.info.shape_yx
+        return height * width * self.mpp**2 / 1e6
+
+    def manifest(self) -> dict[str, Any]:
+        """What must be the same for two runs to be one; how the work was cut is no part of it."""
+        config = self.config.to_json()
+        del config["grid"]["block_tiles"], config["batch_tiles"], config["fast_jpeg"]
+        config["tissue"] = _region_by_content(self.tissue_from)
+        return {
+            "version": __version__,
+            "slide": {"fingerprint": self.info.fingerprint, "mpp": self.mpp},
+            "model": {"name": self.segmenter.name, "fingerprint": self.segmenter.fingerprint},
+            "config": config,
+        }
+
+
+def make_plan(
+    path: Path, config: SegmentConfig, *, mpp: float | None = None, segmenter: Segmenter | None = None
+) -> Plan:
+    segmenter = segmenter or make_segmenter(config)
+    with open_slide(path, mpp=mpp) as slide:
+        info = slide.info
+    frame = frame_for(info, segmenter.mpp)
+    tissue_from = config.tissue
+    if tissue_from == "default":
+        tissue_from = "none" if info.reader == "plain" else "auto"
+    if tissue_from not in ("none", "auto"):
+        tissue_from_geojson(Path(tissue_from), info.shape_yx)
+    return Plan(
+        slide=path,
+        info=info,
+        mpp=require_mpp(info),
+        mpp_given=mpp,
+        config=config,
+        segmenter=segmenter,
+        frame=frame,
+        grid=make_grid(frame.shape_yx, frame.mpp, config.grid),
+        tissue_from=tissue_from,
+    )
+
+
+def make_segmenter(config: SegmentConfig) -> Segmenter:
+    """The model that the config names."""
+    if config.model == "classical":
+        return ClassicalSegmenter(config.classical)
+    raise ConfigError(f"There is no model {config.model!r}. This version has: classical.")
+
+
+def tissue_of(plan: Plan) -> TissueMask:
+    """Where to look."""
+    if plan.tissue_from == "none":
+        return no_tissue_test(plan.info.shape_yx)
+    if plan.tissue_from != "auto":
+        return tissue_from_geojson(Path(plan.tissue_from), plan.info.shape_yx)
+    settings = plan.config.find_tissue
+    um_per_px = max(settings.um_per_px, 1000 * math.sqrt(plan.area_mm2 / TISSUE_PX))
+    with open_slide(plan.slide, mpp=plan.mpp_given) as slide:
+        rgb, downsample = thumbnail(slide, um_per_px)
+    return find_tissue(rgb, downsample, replace(settings, um_per_px=downsample * plan.mpp))
+
+
+def _region_by_content(tissue_from: str) -> str:
+    """A region counts by what it holds, not by where it lies."""
+    if tissue_from in ("none", "auto"):
+        return tissue_from
+    return "sha256:" + hashlib.sha256(Path(tissue_from).read_bytes()).hexdigest()
