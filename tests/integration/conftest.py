@@ -1,0 +1,275 @@
+"""Slides whose nuclei are known, and the command line as a user meets it.
+
+Run as a script, this file is a server that has the libraries loaded and forks a child for every command: the
+same ``main()``, exit code and streams at a tenth of the start-up, and a place to put faults.
+"""
+
+import atexit
+import contextlib
+import errno
+import filecmp
+import functools
+import gc
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sac_wsi.config import load_config
+from sac_wsi.testing import OracleSegmenter, SyntheticSlide
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "wsi"
+SAC_WSI = Path(sys.executable).with_name("sac-wsi")
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="session")
+def synthetic():
+    return SyntheticSlide(seed=3, shape_yx=(1500, 1900), touching_fraction=0.3)
+
+
+@pytest.fixture(scope="session")
+def slide_file(synthetic, tmp_path_factory):
+    path = tmp_path_factory.mktemp("slide") / "slide.tiff"
+    synthetic.write_tiff(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def oracle(synthetic):
+    return OracleSegmenter(synthetic)
+
+
+@pytest.fixture
+def small_grid():
+    """Many tiles and blocks on a small slide: every rule about seams gets its turn."""
+
+    def config(tile_px=384, block_tiles=2, tissue="none"):
+        return load_config(
+            overrides=[
+                f"grid.tile_px={tile_px}",
+                f"grid.block_tiles={block_tiles}",
+                f"tissue={tissue}",
+                "grid.halo_um=22",
+            ]
+        )
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def real_slide():
+    path = SHARED / "CMU-1-Small-Region.svs"
+    if not path.exists():
+        pytest.skip("the real slide is not here")
+    return path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit code (negative for a signal), both streams, seconds."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float = 0.0
+
+    @property
+    def complaints(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("sac-wsi:")]
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def refused(self, *words: str, code: int = 2, within_s: float = 20) -> None:
+        """One line that says why, and nothing that looks like a crash."""
+        told = f"exit {self.code}\n{self.out}\n{self.err}"
+        assert self.code == code, told
+        assert len(self.complaints) == 1, told
+        for word in words:
+            assert word in self.complaints[0], told
+        assert "Traceback" not in self.out + self.err, told
+        assert self.seconds < within_s
+
+    def went_well(self) -> "Outcome":
+        told = f"exit {self.code}\n{self.out}\n{self.err}"
+        assert self.code == 0, told
+        assert not self.complaints, told
+        assert "Traceback" not in self.out + self.err, told
+        return self
+
+
+class CommandLine:
+    """`sac-wsi`: called, in a forked child; ``fresh``, as installed; ``start``, the same without waiting."""
+
+    def __init__(self, folder: Path) -> None:
+        self._streams = folder / "out", folder / "err"
+        self._server = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, *args, cwd, timeout=PATIENCE_S, **faults) -> Outcome:
+        job = {"args": [str(arg) for arg in args], "cwd": str(cwd), "timeout": timeout, "faults": faults}
+        job["streams"] = [str(path) for path in self._streams]
+        self._server.stdin.write(json.dumps(job) + "\n")
+        self._server.stdin.flush()
+        code, seconds = json.loads(self._server.stdout.readline())
+        out, err = (path.read_text(errors="surrogateescape") for path in self._streams)
+        assert code is not None, f"sac-wsi {args} still ran after {timeout} s\n{out}\n{err}"
+        return Outcome(code, out, err, seconds)
+
+    def fresh(self, *args, cwd, timeout=PATIENCE_S, **options) -> Outcome:
+        begin = time.monotonic()
+        done = subprocess.run(
+            [SAC_WSI, *map(str, args)],
+            cwd=cwd,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
+
+    def start(self, *args, cwd) -> subprocess.Popen:
+        """In a process group of its own, so that a signal reaches what it starts, as Ctrl-C does."""
+        return subprocess.Popen(
+            [SAC_WSI, *map(str, args)],
+            cwd=cwd,
+            text=True,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait(PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def sac(tmp_path_factory):
+    line = CommandLine(tmp_path_factory.mktemp("streams"))
+    yield line
+    line.close()
+
+
+@pytest.fixture(scope="session")
+def blocks16():
+    """Settings that cut a slide of 1300 x 1500 pixels into 16 blocks of one tile."""
+    chosen = ("grid.tile_px=256", "grid.halo_um=12", "grid.block_tiles=1", "classical.mpp=0.5")
+    return ("--tissue", "none", *(word for setting in chosen for word in ("--set", setting)))
+
+
+@pytest.fixture(scope="session")
+def same_tree():
+    def same(a: Path, b: Path) -> bool:
+        """Byte for byte, whatever the time of writing."""
+        names_a, names_b = ({p.relative_to(root) for p in root.rglob("*")} for root in (a, b))
+        return (
+            bool(names_a)
+            and names_a == names_b
+            and all(filecmp.cmp(a / n, b / n, shallow=False) for n in names_a if (a / n).is_file())
+        )
+
+    return same
+
+
+# ---- the server ----
+
+
+def serve() -> None:
+    """Read jobs, fork, answer with exit code and seconds. A child returns from here and runs the command."""
+    import numba  # noqa: F401
+    import zarr  # noqa: F401
+
+    import sac_wsi.export.geojson
+    import sac_wsi.export.label_image
+    import sac_wsi.picture
+    import sac_wsi.segment
+    import sac_wsi.verify  # noqa: F401
+
+    gc.freeze()  # or every child would copy all memory to look through it when it ends
+    for line in sys.stdin:
+        job = json.loads(line)
+        begin = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            return _become(job)
+        code = _wait(child, begin + job["timeout"])
+        print(json.dumps([code, time.monotonic() - begin]), flush=True)
+    sys.exit()
+
+
+def _wait(child: int, until: float) -> int | None:
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _become(job) -> None:
+    os.setsid()
+    for number, path in zip((1, 2), job["streams"], strict=True):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(job["cwd"])
+    sys.argv = ["sac-wsi", *job["args"]]
+    faults = job["faults"]
+    if "umask" in faults:
+        os.umask(faults["umask"])
+    if "largest_file" in faults:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (faults["largest_file"],) * 2)
+    if "uid" in faults:
+        os.setgid(faults["uid"])
+        os.setuid(faults["uid"])
+    if "calls" in faults:
+        _arm(faults["calls"], faults.get("at"), faults.get("how", ""), faults.get("count_into"))
+
+
+def _arm(calls, at, how, count_into) -> None:
+    """Die or raise before the ``at``-th of all calls to these functions of ``os``."""
+    lock, seen = threading.Lock(), 0
+
+    def wrapped(original):
+        @functools.wraps(original)
+        def call(*args, **kwargs):
+            nonlocal seen
+            with lock:
+                seen += 1
+                mine = seen
+            if mine == at and how == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if mine == at:
+                raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
+            return original(*args, **kwargs)
+
+        return call
+
+    for name in calls:
+        setattr(os, name, wrapped(getattr(os, name)))
+    if count_into:
+        atexit.register(lambda: Path(count_into).write_text(str(seen)))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        serve()
+    from sac_wsi.cli import main
+
+    main()

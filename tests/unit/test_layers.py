@@ -1,0 +1,72 @@
+"""The dependency rule: a module imports only from its own layer or lower ones."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sac_wsi
+
+ROOT = Path(sac_wsi.__file__).parent
+
+LAYERS = (
+    {"errors"},
+    {"geometry"},
+    {"files", "memory", "table", "nuclei", "bits"},
+    {"masks", "grid", "stain", "segmenter", "polygons", "measure", "identity", "stitch", "slide"},
+    {"tissue", "region", "ellipses", "classical", "testing"},
+    {
+        "journal",
+        "executors",
+        "store",
+        "export",
+        "labels",
+        "overlay",
+        "check",
+        "work",
+        "seams",
+        "finish",
+        "publish",
+    },
+    {"config", "outputs", "run"},
+    {"plan", "segment", "verify", "picture", "demo"},
+    {"cli"},
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+HEAVY = {"torch", "tiatoolbox"}
+
+
+def modules():
+    return sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def part_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_layer():
+    assert {part_of(path) for path in modules()} == set(RANK)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path):
+    own = RANK[part_of(path)]
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "sac_wsi" and len(parts) > 1:
+            assert RANK[parts[1]] <= own, f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_stay_where_they_belong(path):
+    allowed = {"tiatoolbox"} if path.relative_to(ROOT).as_posix() == "slide/tiatoolbox_reader.py" else set()
+    assert not ({name.split(".")[0] for name in imports(path)} & HEAVY) - allowed
