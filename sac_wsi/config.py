@@ -31,14 +31,11 @@ class SegmentConfig:
     model        which segmenter; "classical" needs no weights
     tissue       "auto", "none", or a GeoJSON file; "default" is auto for slides, none for plain images
     batch_tiles  tiles given to the model at a time
-    fast_jpeg    decode JPEG tiles without OpenSlide where both give the same pixels: two to three times as
-                 fast, but a third of the damaged tiles that OpenSlide would report go unnoticed
     """
 
     model: str = "classical"
     tissue: str = "default"
     batch_tiles: int = 4
-    fast_jpeg: bool = False
     grid: GridSettings = field(default_factory=GridSettings)
     find_tissue: TissueSettings = field(default_factory=TissueSettings)
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)

@@ -7,6 +7,7 @@ one block never stops the others. What to make of it is the caller's to say.
 from __future__ import annotations
 
 import logging
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 TRIES = 3
 WAIT_FOR_WORKERS_S = 120
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/:]+:\d{1,5}")
+_ADDRESS_HINT = (
+    "Pass the address that the scheduler printed, such as --workers tcp://127.0.0.1:8786, or a number."
+)
 _ENDS_THE_RUN = (RequestError, WriteError)
 """Every other block would meet it too."""
 
@@ -112,13 +117,16 @@ def _client(workers: int | str) -> Iterator[Any]:
     from distributed import Client
 
     if isinstance(workers, str):
+        if not _ADDRESS.fullmatch(workers):
+            # before Dask sees it: its client does not clean up after an address that it cannot parse
+            raise RequestError(f"--workers {workers!r} is neither a number nor an address. {_ADDRESS_HINT}")
         try:
             client = Client(workers, timeout="20s", set_as_default=False)
             client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
         except (OSError, ValueError, TimeoutError) as error:
             raise RequestError(
-                f"No Dask cluster with workers answers at {workers!r} ({type(error).__name__}). Pass the "
-                "address that its scheduler printed, such as --workers tcp://127.0.0.1:8786, or a number."
+                f"No Dask cluster with workers answers at {workers!r} ({type(error).__name__}). "
+                f"{_ADDRESS_HINT}"
             ) from error
         with client:
             yield client

@@ -57,7 +57,7 @@ class Plan:
     def manifest(self) -> dict[str, Any]:
         """What must be the same for two runs to be one; how the work was cut is no part of it."""
         config = self.config.to_json()
-        del config["grid"]["block_tiles"], config["batch_tiles"], config["fast_jpeg"]
+        del config["grid"]["block_tiles"], config["batch_tiles"]
         config["tissue"] = _region_by_content(self.tissue_from)
         return {
             "version": __version__,

@@ -158,7 +158,6 @@ def _segment_blocks(
         tissue=tissue,
         segmenter=plan.segmenter,
         batch_tiles=plan.config.batch_tiles,
-        fast_jpeg=plan.config.fast_jpeg,
         journal=journal,
     )
     todo = journal.missing(FOUND, range(plan.grid.block_count))

@@ -48,9 +48,9 @@ class BlockReport:
     seconds: dict[str, float]
 
 
-def open_same(path: Path, mpp: float | None, fingerprint: str, *, fast_jpeg: bool = False) -> Slide:
+def open_same(path: Path, mpp: float | None, fingerprint: str) -> Slide:
     """The slide, if it still is the one that the run began with: two slides are never mixed."""
-    slide = open_slide(path, mpp=mpp, fast_jpeg=fast_jpeg)
+    slide = open_slide(path, mpp=mpp)
     if slide.info.fingerprint != fingerprint:
         slide.close()
         raise InputChanged(f"{path} was replaced while it was segmented. Pass --overwrite to begin anew.")
@@ -69,7 +69,6 @@ class SegmentBlock:
     tissue: TissueMask
     segmenter: Segmenter
     batch_tiles: int
-    fast_jpeg: bool
     journal: Journal
 
     def __call__(self, index: int) -> BlockReport:
@@ -80,7 +79,7 @@ class SegmentBlock:
         failures: list[tuple[int, str]] = []
         parts: list[Nuclei] = []
         cut = 0
-        with open_same(self.slide, self.mpp, self.fingerprint, fast_jpeg=self.fast_jpeg) as slide:
+        with open_same(self.slide, self.mpp, self.fingerprint) as slide:
             strips = read_ahead(lambda row: self._read_strip(slide, row, clock), [r for r in wanted if r])
             for batch in _batches(strips, self.batch_tiles, failures):
                 with clock.measure("segment"):

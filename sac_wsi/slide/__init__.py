@@ -18,23 +18,21 @@ from sac_wsi.slide.tiatoolbox_reader import SUFFIXES, TiaToolboxSlide
 __all__ = ["Level", "Slide", "SlideInfo", "is_slide", "open_slide", "require_mpp"]
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None, fast_jpeg: bool = False) -> Slide:
+def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     """Open a slide; ``mpp`` (µm per level-0 pixel) overrides what the file says.
 
-    ``fast_jpeg`` decodes the JPEG tiles of Aperio and generic TIFF without OpenSlide, 2.4 times as fast, but
-    is blind to some damage inside a tile that OpenSlide reports.
     A DICOM series may be named by its folder or by one of its files. SlideError if it cannot be read.
     """
     path = Path(path)
     if mpp is not None:
         checked_override(mpp)
     try:
-        return _open(path, mpp, fast_jpeg)
+        return _open(path, mpp)
     except OSError as error:
         raise SlideError(f"{shown(path)} cannot be read: {error.strerror or type(error).__name__}.") from None
 
 
-def _open(path: Path, mpp: float | None, fast_jpeg: bool) -> Slide:
+def _open(path: Path, mpp: float | None) -> Slide:
     _refuse_non_files(path)
     is_chunked = path.suffix.lower() in SUFFIXES
     if path.is_dir():
@@ -42,7 +40,7 @@ def _open(path: Path, mpp: float | None, fast_jpeg: bool) -> Slide:
     if path.suffix.lower() == ".mrxs":
         mirax_files(path)  # without its folder OpenSlide only says that it does not know the format
     if vendor := _vendor(path):
-        return OpenSlideSlide(path, path, vendor, mpp, fast_jpeg=fast_jpeg)
+        return OpenSlideSlide(path, path, vendor, mpp)
     if is_plain(path):
         return PlainSlide(path, mpp)
     if is_chunked:

@@ -29,9 +29,7 @@ _WHOLE = 1e-9
 class OpenSlideSlide(ClosesItself):
     """A slide behind one OpenSlide handle of its own."""
 
-    def __init__(
-        self, path: Path, file: Path, vendor: str, mpp: float | None, *, fast_jpeg: bool = False
-    ) -> None:
+    def __init__(self, path: Path, file: Path, vendor: str, mpp: float | None) -> None:
         """``file`` is what OpenSlide opens; ``path`` is what the user typed, which may be its folder."""
         self._file = file
         self._name = shown(path)
@@ -41,7 +39,7 @@ class OpenSlideSlide(ClosesItself):
         except SlideError:
             self._drop_handle()
             raise
-        self._raw = RawLevels(file, self._info) if fast_jpeg else None
+        self._raw = RawLevels(file, self._info)
 
     @property
     def info(self) -> SlideInfo:
@@ -53,8 +51,7 @@ class OpenSlideSlide(ClosesItself):
     def close(self) -> None:
         """Give the file back; a later read opens it again."""
         self._drop_handle()
-        if self._raw:
-            self._raw.close()
+        self._raw.close()
 
     def read_level(self, level: int, box_level: Box) -> Rgb:
         of_level = self._info.levels[level]
@@ -62,7 +59,7 @@ class OpenSlideSlide(ClosesItself):
         inside = box_level.intersect(Box.of_shape(of_level.shape_yx))
         if inside.empty:
             return rgb
-        raw = self._raw.read(level, inside, self._read_with_retry) if self._raw else None
+        raw = self._raw.read(level, inside, self._read_with_retry)
         if raw is not None:
             rgb[inside.within(box_level)] = raw
             return rgb

@@ -74,7 +74,9 @@ def test_workers_are_counted(dask_executor):
     assert dask_executor.workers == 2
 
 
-@pytest.mark.parametrize("workers", [0, -1, "nonsense"])
+@pytest.mark.parametrize(
+    "workers", [0, -1, "nonsense", "1.5", "", "gopher://127.0.0.1:1", "tcp://127.0.0.1", "a b:1", "tcp://a:b"]
+)
 def test_workers_that_cannot_be_had_are_refused(workers):
     with pytest.raises(RequestError, match="workers"), make_executor(workers):
         pass

@@ -20,6 +20,6 @@ def test_a_plan_tells_two_runs_apart_by_what_decides_the_result(tmp_path):
     def manifest(*overrides):
         return plans.make_plan(tmp_path / "s.tiff", load_config(overrides=overrides)).manifest()
 
-    assert manifest() == manifest("grid.block_tiles=2", "batch_tiles=1", "fast_jpeg=true")
+    assert manifest() == manifest("grid.block_tiles=2", "batch_tiles=1")
     assert manifest() != manifest("grid.tile_px=512")
     assert manifest() != manifest("classical.min_od=0.2")
