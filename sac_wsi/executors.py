@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import re
 import signal
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sac_wsi.errors import RequestError, WriteError
+from sac_wsi.memory import begin_stage
 
 T = TypeVar("T")
 
@@ -49,10 +52,11 @@ class SerialExecutor:
 
 
 def _tried(task: Callable[[int], T], index: int) -> T | Exception:
+    staged = _Staged(task)
     last: Exception | None = None
     for _ in range(TRIES):
         try:
-            return task(index)
+            return staged(index)
         except _ENDS_THE_RUN:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises costs its own block only
@@ -61,10 +65,22 @@ def _tried(task: Callable[[int], T], index: int) -> T | Exception:
     return last
 
 
+@dataclass(frozen=True)
+class _Staged(Generic[T]):
+    """A task that says in whatever process it runs which stage of the work this is."""
+
+    task: Callable[[int], T]
+
+    def __call__(self, index: int) -> T:
+        begin_stage(type(self.task).__name__)
+        return self.task(index)
+
+
 class DaskExecutor:
     """The blocks of a slide as a lazy Dask graph on a ``distributed`` cluster.
 
-    The scheduler gives a dead worker's block to another one. Keys hold a step and a number, nothing else.
+    The scheduler gives a dead worker's block to another one. Keys hold a step and numbers, nothing else:
+    a dashboard and logs show them, and of a task's fields Dask would put the slide's path there.
     """
 
     def __init__(self, client: Any) -> None:
@@ -76,8 +92,9 @@ class DaskExecutor:
         import dask
         from distributed import as_completed
 
-        step = dask.delayed(task, pure=False)
-        graph = [step(index) for index in indices]
+        kind, run = type(task).__name__, uuid.uuid4().hex[:8]
+        step = dask.delayed(_Staged(task), name=f"{kind}-{run}", traverse=False)
+        graph = [step(index, dask_key_name=f"{kind}-{run}-{index}") for index in indices]
         futures = self._client.compute(graph, retries=TRIES - 1)
         index_of = dict(zip([future.key for future in futures], indices, strict=True))
         try:

@@ -1,25 +1,43 @@
-"""Freed memory goes back to the system, so that the peak is what is in use."""
+"""Freed memory is used again within a stage of the work and given back at its end.
+
+Arrays of the same sizes come and go all through a stage. Left alone, glibc returns the large ones to the
+kernel each time, and having them back, page by page, cost more than writing the labels themselves; kept
+for ever, what one stage needed is added to the next one's peak.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from functools import cache
+from typing import Any
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_LARGE_BYTES = 1 << 20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_KEPT_BYTES = 512 << 20
+_LARGEST_KEPT_BYTES = 32 << 20
 
 
 @cache
-def give_back_freed_memory() -> None:
-    """Tell glibc to map every large array by itself, for this process.
-
-    Left alone it raises that limit to 32 MB as arrays are freed, keeps them in its heaps, one a thread, and
-    a run of many nuclei peaks a third higher than it needs. Dask sees to the same in its workers.
-    """
+def _glibc() -> Any:
+    """The C library, told to keep what is freed; None where it is another one."""
     if not sys.platform.startswith("linux"):
-        return
+        return None
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        libc.mallopt(_M_ARENA_MAX, 2)
+    if not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
+        return None
+    libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+    libc.mallopt(_M_ARENA_MAX, 1)  # else each thread keeps a heap of its own
+    return libc
+
+
+_stage = ""
+
+
+def begin_stage(name: str) -> None:
+    """In this process the work called ``name`` begins or goes on; what another one kept is given back."""
+    global _stage
+    libc = _glibc()
+    if name != _stage and libc:
+        libc.malloc_trim(0)
+    _stage = name

@@ -6,6 +6,7 @@ from pathlib import Path
 import dask
 import dask.array
 import pytest
+from distributed import get_worker
 
 from sac_wsi.errors import OutputError, RequestError
 from sac_wsi.executors import SerialExecutor, make_executor
@@ -68,6 +69,20 @@ def test_a_killed_worker_costs_nothing_but_time(dask_executor, tmp_path):
     answers = dict(dask_executor.run(DieOnce(tmp_path / "died"), range(8)))
     assert (tmp_path / "died").exists()
     assert answers == {i: i for i in range(8)}
+
+
+@dataclass(frozen=True)
+class KeyOfTask:
+    slide: str
+
+    def __call__(self, i: int) -> str:
+        return str(get_worker().get_current_task())
+
+
+def test_keys_hold_nothing_of_the_task(dask_executor):
+    """Schedulers log and show them; a slide's path may name a patient."""
+    keys = dict(dask_executor.run(KeyOfTask("/archive/Jane Doe.svs"), range(3))).values()
+    assert all(key.startswith("KeyOfTask-") and "Jane" not in key for key in keys)
 
 
 def test_workers_are_counted(dask_executor):
