@@ -11,19 +11,17 @@ import contextlib
 import fcntl
 import json
 import shutil
-import zipfile
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from sac_wsi.columns_file import Arrays, read_columns, write_columns
 from sac_wsi.errors import InputChanged, OutputError, StoreError
 from sac_wsi.files import atomic_file, sync_folder
-
-Arrays = dict[str, NDArray[Any]]
 
 _MANIFEST = "manifest.json"
 
@@ -44,15 +42,14 @@ class Journal:
         path = self._file(step, index)
         path.parent.mkdir(exist_ok=True)
         with atomic_file(path) as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            write_columns(file, arrays)
 
     def load(self, step: str, index: int, names: Sequence[str] | None = None) -> Arrays:
         """The arrays of one step, or only the named ones (the others are not read from disk)."""
         path = self._file(step, index)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in (names if names is not None else file.files)}
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            return read_columns(path, names)
+        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
             raise StoreError(
                 f"{path} is damaged ({type(error).__name__}). Delete that file and run the same command "
                 "again: only its block is redone."
@@ -64,7 +61,7 @@ class Journal:
         return self.folder / "publish.zarr"
 
     def _file(self, step: str, index: int) -> Path:
-        return self.folder / step / f"{index:07d}.npz"
+        return self.folder / step / f"{index:07d}.columns"
 
 
 @contextlib.contextmanager

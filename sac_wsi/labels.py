@@ -1,9 +1,8 @@
-"""The label pyramid, drawn from the table: one task per shard, so no two tasks write one file.
+"""The label pyramid, drawn from the table; no two tasks write one shard, which is one file.
 
-A label pixel is the nucleus whose mask holds the pixel's centre. A coarser level
-holds every second pixel of the finer one, drawn anew: cheaper than reading what was just written. A shard
-without nuclei is not written: zarr reads it as 0, and that it was meant to be empty stands in the table,
-which is complete.
+A label pixel is the nucleus whose mask holds the pixel's centre. A coarser level holds every second pixel
+of the finer one. A shard without nuclei is not written: zarr reads it as 0, and that it was meant to be
+empty stands in the table, which is complete.
 """
 
 from __future__ import annotations
@@ -97,44 +96,70 @@ def create_pyramid(store: Path, frame: LabelFrame, name: str) -> None:
     }
 
 
-def shards(frame: LabelFrame) -> list[tuple[int, Box]]:
-    """Level and place (in that level's pixels) of every shard of the pyramid."""
+def parts(frame: LabelFrame) -> list[tuple[int, Box]]:
+    """What is drawn in one go: a level, and up to 2 x 2 of its shards, which make one shard of the next.
+
+    So every second level comes for the cost of writing it. Of a level that is one shard, all coarser ones do.
+    """
+    found: list[tuple[int, Box]] = []
+    for level, shape in list(enumerate(frame.levels))[::2]:
+        found += [(level, box) for box in _cut(Box.of_shape(shape), 2 * SHARD_PX)]
+        if max(shape) <= SHARD_PX:
+            break
+    return found
+
+
+def _cut(whole: Box, side: int) -> list[Box]:
     return [
-        (level, Box(y, x, min(y + SHARD_PX, height), min(x + SHARD_PX, width)))
-        for level, (height, width) in enumerate(frame.levels)
-        for y in range(0, height, SHARD_PX)
-        for x in range(0, width, SHARD_PX)
+        Box(y, x, y + side, x + side).intersect(whole)
+        for y in range(whole.y0, whole.y1, side)
+        for x in range(whole.x0, whole.x1, side)
     ]
 
 
 @dataclass(frozen=True)
-class DrawShard:
-    """The task: draw one shard of ``shards(frame)`` from the table."""
+class DrawLabels:
+    """The task: draw one of ``parts(frame)`` from the table, and the coarser levels that follow from it."""
 
     store: Path
     frame: LabelFrame
 
     def __call__(self, index: int) -> None:
-        level, box = shards(self.frame)[index]
-        labels = draw_labels(Table(self.store), self.frame, level, box)
-        if labels.any():
-            # this shard is not empty: looking for empty chunks in it would cost more than it saves
-            array: Any = zarr.open_array(
-                self.store, path=str(level), mode="r+", config={"write_empty_chunks": True}
-            )
-            array[box.y0 : box.y1, box.x0 : box.x1] = labels
+        level, box = parts(self.frame)[index]
+        shapes, table = self.frame.levels, Table(self.store)
+        coarser = np.zeros((-(-box.height // 2), -(-box.width // 2)), np.uint32)
+        canvas = np.empty((min(box.height, SHARD_PX), min(box.width, SHARD_PX)), np.uint32)
+        for shard in _cut(box, SHARD_PX):
+            labels = canvas[: shard.height, : shard.width]
+            draw_labels(table, self.frame, level, shard, labels)
+            self._write(level, (shard.y0, shard.x0), labels)
+            y, x = (shard.y0 - box.y0) // 2, (shard.x0 - box.x0) // 2
+            half = labels[::2, ::2]
+            coarser[y : y + half.shape[0], x : x + half.shape[1]] = half
+        last = len(shapes) - 1 if max(shapes[level]) <= SHARD_PX else min(level + 1, len(shapes) - 1)
+        for above in range(level + 1, last + 1):
+            self._write(above, (box.y0 // 2, box.x0 // 2), coarser)
+            coarser = coarser[::2, ::2]
+
+    def _write(self, level: int, corner_yx: tuple[int, int], labels: NDArray[np.uint32]) -> None:
+        if not labels.any():
+            return
+        # looking for empty chunks in a shard that is not empty would cost more than it saves
+        with zarr.config.set({"array.write_empty_chunks": True}):  # `open_array` ignores its `config`
+            array: Any = zarr.open_array(self.store, path=str(level), mode="r+")
+        (y, x), (height, width) = corner_yx, labels.shape
+        array[y : y + height, x : x + width] = labels
 
 
-def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box) -> NDArray[np.uint32]:
-    """The labels of a region of one level."""
-    labels = np.zeros(box.shape, np.uint32)
+def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box, labels: NDArray[np.uint32]) -> None:
+    """Fill ``labels`` with what lies in a box of one level."""
+    labels[:] = 0
     every = 2**level
     base = Box(box.y0 * every, box.x0 * every, (box.y1 - 1) * every + 1, (box.x1 - 1) * every + 1)
     frame_y = frame.frame_under(every * np.arange(box.y0, box.y1))
     frame_x = frame.frame_under(every * np.arange(box.x0, box.x1))
     for some in table.masks_near(frame.to_frame(base)):
         _draw(some.id, some.box, some.mask_start, some.mask_bits, frame_y, frame_x, labels)
-    return labels
 
 
 @njit(cache=True, nogil=True)

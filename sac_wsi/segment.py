@@ -20,7 +20,7 @@ from sac_wsi.executors import Executor, make_executor
 from sac_wsi.finish import FINAL, FinishBlock
 from sac_wsi.identity import model_namespace
 from sac_wsi.journal import Journal, differences, discard, open_journal, publish
-from sac_wsi.labels import DrawShard, create_pyramid, shards
+from sac_wsi.labels import DrawLabels, create_pyramid, parts
 from sac_wsi.memory import begin_stage
 from sac_wsi.outputs import Outputs, check_writable, missing_files, plan_outputs, refuse_input
 from sac_wsi.plan import Plan, make_plan, tissue_of
@@ -194,7 +194,7 @@ def _finish_blocks(plan: Plan, journal: Journal, executor: Executor, watch: _Wat
 
 def _draw_labels(plan: Plan, journal: Journal, executor: Executor, watch: _Watch) -> None:
     create_pyramid(journal.publish_folder, plan.labels, name="nuclei")
-    task, total = DrawShard(journal.publish_folder, plan.labels), len(shards(plan.labels))
+    task, total = DrawLabels(journal.publish_folder, plan.labels), len(parts(plan.labels))
     for done, (_, answer) in enumerate(executor.run(task, range(total)), 1):
         if isinstance(answer, Exception):
             raise answer

@@ -75,7 +75,7 @@ def wait_for(condition, seconds=60.0):
 
 
 def found(out: Path) -> list[Path]:
-    return sorted((out / "n.zarr.partial" / "found").glob("*.npz"))
+    return sorted((out / "n.zarr.partial" / "found").glob("*.columns"))
 
 
 def is_as_if_nothing_had_happened(case: Case, out: Path, same_tree) -> None:
@@ -175,7 +175,7 @@ def test_workers_do_not_outlive_their_run(sac, case, out, same_tree):
 # ---- asked to stop ----
 
 
-@pytest.mark.parametrize("there", ["", "found/0000003.npz", "final/0000001.npz", "publish.zarr"])
+@pytest.mark.parametrize("there", ["", "found/0000003.columns", "final/0000001.columns", "publish.zarr"])
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_asked_to_stop(sac, case, out, same_tree, sign, there):
     run = sac.start(*case.args, cwd=out)

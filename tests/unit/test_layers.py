@@ -12,7 +12,7 @@ ROOT = Path(sac_wsi.__file__).parent
 LAYERS = (
     {"errors"},
     {"geometry"},
-    {"files", "memory", "table", "nuclei", "bits"},
+    {"files", "columns_file", "memory", "table", "nuclei", "bits"},
     {"masks", "grid", "stain", "segmenter", "polygons", "measure", "identity", "stitch", "slide"},
     {"tissue", "region", "ellipses", "classical", "testing"},
     {
