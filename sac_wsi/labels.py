@@ -21,7 +21,7 @@ from sac_wsi.geometry import Box
 from sac_wsi.store import Table, compressor
 
 CHUNK_PX = 1024
-SHARD_PX = 4096
+SHARD_PX = 2048
 FINEST_LABEL_MPP = 0.2
 
 
@@ -97,14 +97,14 @@ def create_pyramid(store: Path, frame: LabelFrame, name: str) -> None:
 
 
 def parts(frame: LabelFrame) -> list[tuple[int, Box]]:
-    """What is drawn in one go: a level, and up to 2 x 2 of its shards, which make one shard of the next.
+    """What is drawn in one go: a level, and 2 x 2 of its shards, which make one shard of the next level.
 
-    So every second level comes for the cost of writing it. Of a level that is one shard, all coarser ones do.
+    So every second level comes for the cost of writing it. Of a level in one part, all coarser ones do.
     """
     found: list[tuple[int, Box]] = []
     for level, shape in list(enumerate(frame.levels))[::2]:
         found += [(level, box) for box in _cut(Box.of_shape(shape), 2 * SHARD_PX)]
-        if max(shape) <= SHARD_PX:
+        if max(shape) <= 2 * SHARD_PX:
             break
     return found
 
@@ -126,40 +126,34 @@ class DrawLabels:
 
     def __call__(self, index: int) -> None:
         level, box = parts(self.frame)[index]
-        shapes, table = self.frame.levels, Table(self.store)
-        coarser = np.zeros((-(-box.height // 2), -(-box.width // 2)), np.uint32)
-        canvas = np.empty((min(box.height, SHARD_PX), min(box.width, SHARD_PX)), np.uint32)
-        for shard in _cut(box, SHARD_PX):
-            labels = canvas[: shard.height, : shard.width]
-            draw_labels(table, self.frame, level, shard, labels)
-            self._write(level, (shard.y0, shard.x0), labels)
-            y, x = (shard.y0 - box.y0) // 2, (shard.x0 - box.x0) // 2
-            half = labels[::2, ::2]
-            coarser[y : y + half.shape[0], x : x + half.shape[1]] = half
-        last = len(shapes) - 1 if max(shapes[level]) <= SHARD_PX else min(level + 1, len(shapes) - 1)
-        for above in range(level + 1, last + 1):
-            self._write(above, (box.y0 // 2, box.x0 // 2), coarser)
-            coarser = coarser[::2, ::2]
+        labels = draw_labels(Table(self.store), self.frame, level, box)
+        shapes = self.frame.levels
+        last = len(shapes) - 1 if max(shapes[level]) <= 2 * SHARD_PX else min(level + 1, len(shapes) - 1)
+        for at in range(level, last + 1):
+            step = 2 ** (at - level)
+            self._write(at, (box.y0 // step, box.x0 // step), labels[::step, ::step])
 
     def _write(self, level: int, corner_yx: tuple[int, int], labels: NDArray[np.uint32]) -> None:
-        if not labels.any():
-            return
         # looking for empty chunks in a shard that is not empty would cost more than it saves
         with zarr.config.set({"array.write_empty_chunks": True}):  # `open_array` ignores its `config`
             array: Any = zarr.open_array(self.store, path=str(level), mode="r+")
-        (y, x), (height, width) = corner_yx, labels.shape
-        array[y : y + height, x : x + width] = labels
+        y, x = corner_yx
+        for shard in _cut(Box.of_shape(labels.shape), SHARD_PX):
+            values = labels[shard.y0 : shard.y1, shard.x0 : shard.x1]
+            if values.any():
+                array[y + shard.y0 : y + shard.y1, x + shard.x0 : x + shard.x1] = values
 
 
-def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box, labels: NDArray[np.uint32]) -> None:
-    """Fill ``labels`` with what lies in a box of one level."""
-    labels[:] = 0
+def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box) -> NDArray[np.uint32]:
+    """The labels of a box of one level."""
+    labels = np.full(box.shape, 0, np.uint32)  # unlike `zeros` on huge pages, which are had at once
     every = 2**level
     base = Box(box.y0 * every, box.x0 * every, (box.y1 - 1) * every + 1, (box.x1 - 1) * every + 1)
     frame_y = frame.frame_under(every * np.arange(box.y0, box.y1))
     frame_x = frame.frame_under(every * np.arange(box.x0, box.x1))
     for some in table.masks_near(frame.to_frame(base)):
         _draw(some.id, some.box, some.mask_start, some.mask_bits, frame_y, frame_x, labels)
+    return labels
 
 
 @njit(cache=True, nogil=True)

@@ -8,6 +8,7 @@ for ever, what one stage needed is added to the next one's peak.
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from functools import cache
 from typing import Any
@@ -39,5 +40,6 @@ def begin_stage(name: str) -> None:
     global _stage
     libc = _glibc()
     if name != _stage and libc:
+        gc.collect()
         libc.malloc_trim(0)
     _stage = name

@@ -20,7 +20,7 @@ from sac_wsi.files import atomic_file
 TILE_PX = 1024
 """Side of a TIFF tile: that of the store's chunks, so that each chunk is decoded once."""
 
-PIECE_TILES = 8
+PIECE_TILES = 4
 PNG_BAND_PX = 512
 PNG_LARGEST_ID = 65_535
 PNG_LARGEST_SIDE_PX = 30_000

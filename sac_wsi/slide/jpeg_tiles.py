@@ -19,7 +19,8 @@ from sac_wsi.geometry import Box
 from sac_wsi.slide.jpeg_index import SOI, TileIndex
 from sac_wsi.slide.protocol import Rgb
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 32 << 20
+"""A strip of a block's tiles, of which the next strip needs the last rows."""
 _MOST_TILE_BYTES = 1 << 24
 _MOST_TILE_PIXELS = 1 << 22
 _CHECKED_TILES = 16
@@ -36,6 +37,8 @@ class JpegTiles:
 
     def close(self) -> None:
         self._file.close()
+        self._decoded.clear()
+        self._decoded_bytes = 0
 
     def read(self, index: TileIndex, box: Box) -> Rgb | None:
         """Pixels of a box that lies within the level; None if one of its tiles is not as it should be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from sac_wsi.geometry import Box
@@ -16,34 +17,42 @@ _agreed: dict[tuple[str, int], bool] = {}
 """By content and level, for the life of the process: each thread opens the slide, one need compare."""
 
 
+@lru_cache(maxsize=2)
+def _indexes(file: Path, fingerprint: str, shapes_yx: tuple[tuple[int, int], ...]) -> list[TileIndex | None]:
+    """Every block opens its slide anew; where the tiles lie is read once."""
+    return index_levels(file, shapes_yx)
+
+
 class RawLevels:
-    """The fast way to the pixels of one slide, where there is one."""
+    """The fast way to the pixels of one slide, where there is one. Nothing is read before it is needed."""
 
     def __init__(self, file: Path, info: SlideInfo) -> None:
-        self._fingerprint = info.fingerprint
+        self._file, self._info = file, info
         self._tiles: JpegTiles | None = None
-        self._indexes: list[TileIndex | None] = [None] * len(info.levels)
-        if info.vendor in _VENDORS and info.origin_yx == (0, 0):
-            indexes = index_levels(file, [level.shape_yx for level in info.levels])
-            # at other downsamples OpenSlide interpolates, so it would differ
-            self._indexes = [
-                index if level.downsample.is_integer() else None
-                for index, level in zip(indexes, info.levels, strict=True)
-            ]
-        if any(self._indexes):
-            self._tiles = JpegTiles(file)
 
     def close(self) -> None:
         if self._tiles:
             self._tiles.close()
+            self._tiles = None
 
     def read(self, level: int, inside: Box, read_slowly: Callable[[int, Box], Rgb]) -> Rgb | None:
         """Pixels of a box within the level, or None where OpenSlide has to be asked."""
-        index = self._indexes[level]
-        if index is None or self._tiles is None:
+        index = self._index(level)
+        if index is None:
             return None
-        key = (self._fingerprint, level)
+        if self._tiles is None:
+            self._tiles = JpegTiles(self._file)
+        key = (self._info.fingerprint, level)
         if key not in _agreed:
-            seed = int(self._fingerprint[:8], 16)
+            seed = int(self._info.fingerprint[:8], 16)
             _agreed[key] = agrees(self._tiles, index, lambda box: read_slowly(level, box), seed)
         return self._tiles.read(index, inside) if _agreed[key] else None
+
+    def _index(self, level: int) -> TileIndex | None:
+        info = self._info
+        if info.vendor not in _VENDORS or info.origin_yx != (0, 0):
+            return None
+        if not info.levels[level].downsample.is_integer():
+            return None  # OpenSlide interpolates there, so it would differ
+        shapes = tuple(each.shape_yx for each in info.levels)
+        return _indexes(self._file, info.fingerprint, shapes)[level]
