@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 from typing import Any, Generic, Protocol, TypeVar
 
 from sac_wsi.errors import RequestError, WriteError
-from sac_wsi.memory import begin_stage
+from sac_wsi.memory import begin_task
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class _Staged(Generic[T]):
     task: Callable[[int], T]
 
     def __call__(self, index: int) -> T:
-        begin_stage(type(self.task).__name__)
+        begin_task(type(self.task).__name__)
         return self.task(index)
 
 

@@ -32,14 +32,16 @@ def _glibc() -> Any:
     return libc
 
 
-_stage = ""
+_GIVE_BACK_EVERY = 16
+_stage, _tasks = "", 0
 
 
-def begin_stage(name: str) -> None:
-    """In this process the work called ``name`` begins or goes on; what another one kept is given back."""
-    global _stage
+def begin_task(stage: str) -> None:
+    """In this process a task of a stage begins. What an earlier stage kept is given back, and now and then
+    what this one did: pieces of it are never used again, and add up over a large slide."""
+    global _stage, _tasks
+    _stage, _tasks = stage, _tasks + 1 if stage == _stage else 0
     libc = _glibc()
-    if name != _stage and libc:
+    if libc and _tasks % _GIVE_BACK_EVERY == 0:
         gc.collect()
         libc.malloc_trim(0)
-    _stage = name

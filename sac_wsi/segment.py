@@ -21,7 +21,7 @@ from sac_wsi.finish import FINAL, FinishBlock
 from sac_wsi.identity import model_namespace
 from sac_wsi.journal import Journal, differences, discard, open_journal, publish
 from sac_wsi.labels import DrawLabels, create_pyramid, parts
-from sac_wsi.memory import begin_stage
+from sac_wsi.memory import begin_task
 from sac_wsi.outputs import Outputs, check_writable, missing_files, plan_outputs, refuse_input
 from sac_wsi.plan import Plan, make_plan, tissue_of
 from sac_wsi.publish import begin_publishing, write_table, write_tiles_and_tissue
@@ -80,7 +80,7 @@ def segment_slide(
     output is missing. ``segmenter`` replaces the config's model, ``mpp`` the slide's own resolution.
     """
     begin = time.perf_counter()
-    begin_stage("plan")
+    begin_task("plan")
     watch = _Watch(on_progress)
     outs = [out] if isinstance(out, str | os.PathLike) else list(out)
     outputs = plan_outputs([Path(o) for o in outs])
@@ -95,7 +95,7 @@ def segment_slide(
     if not reused:
         _make_store(plan, manifest, outputs, workers, watch)
     run = Run(outputs.store)
-    begin_stage("export")
+    begin_task("export")
     with watch.clock.measure("export"):
         for done, path in enumerate(missing, 1):
             watch.advice += [advice] if (advice := run.export(path)) else []
