@@ -6,13 +6,12 @@ a typo is found before a slide is opened.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal
 
 import yaml
 
@@ -20,22 +19,31 @@ from sac_wsi.classical import ClassicalSettings
 from sac_wsi.errors import ConfigError
 from sac_wsi.grid import GridSettings
 from sac_wsi.tissue import TissueSettings
-
-T = TypeVar("T")
+from sac_wsi.typed import build
 
 
 @dataclass(frozen=True)
 class SegmentConfig:
     """Everything that decides what `segment` finds.
 
-    model        which segmenter; "classical" needs no weights
-    tissue       "auto", "none", or a GeoJSON file; "default" is auto for slides, none for plain images
-    batch_tiles  tiles given to the model at a time
+    model           "classical", which needs no weights, or a checkpoint: its name or its file
+    sam_checkpoint  the SAM file under a checkpoint that holds only what was trained
+    tissue          "auto", "none", or a GeoJSON file; "default" is auto for slides, none for plain images
+    points          GeoJSON file of a person's points, prompts beside the automatic ones; "" for none
+    device          what a checkpoint runs on; auto: CUDA where there is one
+    precision       of a checkpoint's arithmetic; auto: bf16 on CUDA, float32 elsewhere
+    batch_tiles     tiles given to the model at a time
+    sac             what to change of the checkpoint's own settings (``InferenceSettings``)
     """
 
     model: str = "classical"
+    sam_checkpoint: str = ""
     tissue: str = "default"
+    points: str = ""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     batch_tiles: int = 4
+    sac: Mapping[str, Any] = field(default_factory=dict)
     grid: GridSettings = field(default_factory=GridSettings)
     find_tissue: TissueSettings = field(default_factory=TissueSettings)
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)
@@ -60,49 +68,9 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Segm
     return build(SegmentConfig, settings)
 
 
-def build(cls: type[T], settings: Mapping[str, Any], prefix: str = "") -> T:
-    """A dataclass from nested mappings; every unknown key and every wrong type is an error by name."""
-    hints = get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for key, value in settings.items():
-        if key not in hints:
-            raise ConfigError(_unknown(f"{prefix}{key}", [f"{prefix}{name}" for name in hints]))
-        values[key] = _convert(value, hints[key], f"{prefix}{key}")
-    return cls(**values)
-
-
 def settings_digest(config: Mapping[str, Any]) -> str:
     """The same for the same settings, in whatever order they stand."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
-def _convert(value: Any, wanted: Any, name: str) -> Any:
-    if is_dataclass(wanted):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{name} is {value!r}; needed a section with {_names(wanted)}.")
-        return build(wanted, value, f"{name}.")  # type: ignore[arg-type]
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise ConfigError(f"{name} is {value!r}; needed {_described(wanted)}.")
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise ConfigError(f"{name} is {value!r}; needed a finite number.")
-    return value
-
-
-def _described(wanted: type) -> str:
-    known = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return known.get(wanted, str(wanted))
-
-
-def _names(cls: Any) -> str:
-    return ", ".join(f.name for f in fields(cls))
-
-
-def _unknown(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
-    return f"There is no setting {name!r}. {hint}"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

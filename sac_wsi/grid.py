@@ -8,7 +8,7 @@ decides the result and belongs to the config's hash; the grouping into blocks ne
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
@@ -18,16 +18,25 @@ from sac_wsi.geometry import Box
 class GridSettings:
     """How a slide is cut into tiles.
 
-    tile_px       side of a tile as the model sees it, halo included
-    halo_um       margin read around a core; must exceed the largest nucleus plus the tolerance
+    tile_px       side of a tile as the model sees it, halo included; the model's own, else 1024
+    halo_um       margin read around a core; must exceed the largest nucleus plus the tolerance; the model's
+                  own, else 24
     tolerance_px  how far outside its core a tile may claim a nucleus
     block_tiles   tiles a side in one block of work
     """
 
-    tile_px: int = 1024
-    halo_um: float = 24.0
+    tile_px: int | None = None
+    halo_um: float | None = None
     tolerance_px: int = 4
     block_tiles: int = 4
+
+    def resolved(self, tile_px: int = 1024, halo_um: float = 24.0) -> GridSettings:
+        """With these values where none were chosen."""
+        return replace(
+            self,
+            tile_px=tile_px if self.tile_px is None else self.tile_px,
+            halo_um=halo_um if self.halo_um is None else self.halo_um,
+        )
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,9 @@ def make_grid(frame_shape_yx: tuple[int, int], frame_mpp: float, settings: GridS
     >>> make_grid((3000, 2000), 0.5, GridSettings(tile_px=1024, halo_um=24.0)).tiles_yx
     (4, 3)
     """
+    settings = settings.resolved()
+    assert settings.tile_px is not None
+    assert settings.halo_um is not None
     if settings.halo_um <= 0 or settings.tolerance_px < 0 or settings.block_tiles < 1:
         raise ConfigError(
             f"grid.halo_um {settings.halo_um}, grid.tolerance_px {settings.tolerance_px}, "

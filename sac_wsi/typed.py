@@ -1,0 +1,95 @@
+"""Nested mappings into frozen dataclasses. An unknown name or a wrong type is an error that says so."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sac_wsi.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], settings: Mapping[str, Any], prefix: str = "") -> T:
+    """A dataclass from nested mappings.
+
+    >>> from sac_wsi.geometry import Box
+    >>> build(Box, {"y0": 0, "x0": 0, "y1": 2, "left": 2})
+    Traceback (most recent call last):
+    sac_wsi.errors.ConfigError: There is no setting 'left'. There are: y0, x0, y1, x1.
+    """
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key not in hints:
+            raise ConfigError(_unknown(f"{prefix}{key}", [f"{prefix}{name}" for name in hints]))
+        values[key] = convert(value, hints[key], f"{prefix}{key}")
+    return cls(**values)
+
+
+def convert(value: Any, wanted: Any, name: str) -> Any:
+    """The value as the type that is wanted; ConfigError where it is something else."""
+    if is_dataclass(wanted):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} is {value!r}; needed a section with {_names(wanted)}.")
+        return build(wanted, value, f"{name}.")  # type: ignore[arg-type]
+    origin = get_origin(wanted)
+    if origin is tuple:
+        return _tuple(value, get_args(wanted), name)
+    if origin in (Union, types.UnionType):
+        options = [option for option in get_args(wanted) if option is not types.NoneType]
+        return None if value is None else convert(value, options[0], name)
+    if origin is Literal:
+        if value not in get_args(wanted):
+            raise ConfigError(_unknown_value(name, value, get_args(wanted)))
+        return value
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} is {value!r}; needed a section.")
+        return dict(value)
+    return _plain(value, wanted, name)
+
+
+def _plain(value: Any, wanted: type, name: str) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise ConfigError(f"{name} is {value!r}; needed {_described(wanted)}.")
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise ConfigError(f"{name} is {value!r}; needed a finite number.")
+    return value
+
+
+def _tuple(value: Any, wanted: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} is {value!r}; needed a list.")
+    if wanted[-1] is Ellipsis:
+        return tuple(convert(item, wanted[0], name) for item in value)
+    if len(value) != len(wanted):
+        raise ConfigError(f"{name} has {len(value)} values; needed {len(wanted)}.")
+    return tuple(convert(item, kind, name) for item, kind in zip(value, wanted, strict=True))
+
+
+def _described(wanted: type) -> str:
+    known = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return known.get(wanted, str(wanted))
+
+
+def _names(cls: Any) -> str:
+    return ", ".join(f.name for f in fields(cls))
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    return f"There is no setting {name!r}. {_hint(name, known)}"
+
+
+def _unknown_value(name: str, value: Any, known: Sequence[Any]) -> str:
+    return f"{name} is {value!r}. {_hint(str(value), [str(each) for each in known])}"
+
+
+def _hint(found: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(found, known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
