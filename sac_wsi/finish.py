@@ -17,7 +17,7 @@ from sac_wsi.measure import measure
 from sac_wsi.nuclei import Nuclei, concat
 from sac_wsi.polygons import outlines
 from sac_wsi.seams import dropped_rows
-from sac_wsi.stitch import overlaps_between, precedence, trim
+from sac_wsi.stitch import loser_winner, overlaps_between, precedence, trim
 from sac_wsi.work import FOUND, Clock, load_group
 
 FINAL = "final"
@@ -83,7 +83,6 @@ def _losses(both: Nuclei, pair: NDArray[np.int32], own: int) -> NDArray[np.int32
     involved, local = np.unique(pair, return_inverse=True)
     rank = precedence(both.take(involved))
     local = local.reshape(-1, 2)
-    swap = rank[local[:, 0]] < rank[local[:, 1]]
-    loser_winner = np.where(swap[:, None], pair[:, ::-1], pair)
-    mine: NDArray[np.int32] = loser_winner[loser_winner[:, 0] < own]
+    ordered = involved[loser_winner(rank, local)].astype(np.int32)
+    mine: NDArray[np.int32] = ordered[ordered[:, 0] < own]
     return mine

@@ -178,6 +178,12 @@ def precedence(nuclei: Nuclei) -> NDArray[np.int64]:
     return rank
 
 
+def loser_winner(rank: NDArray[np.int64], pair: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Pairs of positions, the worse of the two first; rank 0 is the best."""
+    swap = rank[pair[:, 0]] < rank[pair[:, 1]]
+    return np.where(swap[:, None], pair[:, ::-1], pair)
+
+
 def _alike_but_for_the_mask(nuclei: Nuclei) -> NDArray[np.bool_]:
     keys = np.column_stack([nuclei.box, nuclei.anchor_yx, nuclei.area_px, nuclei.score.view(np.int32)])
     _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
