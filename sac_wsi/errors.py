@@ -4,11 +4,13 @@
     ├── RequestError            exit code 2: the request was wrong, nothing was touched
     │   ├── SlideError          not a slide, truncated, no resolution
     │   ├── ConfigError         a config file or a --set that does not fit
-    │   └── OutputError         output exists, unwritable, wrong extension
+    │   ├── OutputError         output exists, unwritable, wrong extension
+    │   ├── CheckpointError     weights that are damaged, foreign or do not fit
+    │   └── InputChanged        slide or config differ from those of the run on disk
     ├── StoreError              a store that is incomplete, foreign or damaged
+    ├── DownloadError           a file that could not be fetched, or is not the one that was needed
     ├── WriteError              the disk is full or failing
-    ├── ReadError               a region of a slide could not be read
-    └── InputChanged            slide or config differ from those of the run on disk
+    └── ReadError               a region of a slide could not be read
 
 A message says what was found, what was needed and what to type. It never holds text that came from
 inside a slide file beyond the whitelisted properties of ``sac_wsi.slide``.
@@ -41,8 +43,16 @@ class OutputError(RequestError):
     """An output that exists, cannot be written, or whose extension is unknown."""
 
 
+class CheckpointError(RequestError):
+    """A file of weights that is damaged, foreign, or does not fit the model or the slide."""
+
+
 class StoreError(SacWsiError):
     """A store that is incomplete, foreign or damaged."""
+
+
+class DownloadError(SacWsiError):
+    """A file that could not be fetched, or that is not the one that was needed."""
 
 
 class WriteError(SacWsiError):

@@ -14,7 +14,7 @@ from sac_wsi import __version__
 from sac_wsi.cli.kernels import keep_kernels_somewhere
 from sac_wsi.errors import SacWsiError
 
-_COMMANDS = ("segment", "export", "info", "verify", "overlay", "demo")
+_COMMANDS = ("segment", "export", "info", "verify", "overlay", "demo", "models")
 
 
 class _Commands(click.Group):

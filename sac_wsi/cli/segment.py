@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     help="Output; may be given several times. The extension chooses the form: .geojson, .geojson.gz, "
     ".zip (for QuPath above 100,000 nuclei), .tif or .png (label image), .zarr (the store).",
 )
-@click.option("--model", help="Segmenter to use.  [default: classical]")
+@click.option(
+    "--model", metavar="NAME|FILE", help="classical, or a checkpoint (.safetensors).  [default: classical]"
+)
+@click.option(
+    "--sam-checkpoint",
+    metavar="FILE",
+    help="Meta's SAM weights, for a checkpoint that holds only what was trained.",
+)
+@click.option(
+    "--points",
+    metavar="FILE.geojson",
+    help="Points of a person, prompts beside the automatic ones; class Negative: no nucleus here.",
+)
 @click.option("--mpp", type=float, help="Micrometres per pixel of the slide, where its file does not say.")
 @click.option(
     "--tissue",
@@ -54,6 +66,8 @@ def command(
     slide: Path,
     outs: tuple[Path, ...],
     model: str | None,
+    sam_checkpoint: str | None,
+    points: str | None,
     mpp: float | None,
     tissue: str | None,
     config_file: Path | None,
@@ -75,7 +89,7 @@ def command(
     from sac_wsi.config import load_config
     from sac_wsi.segment import segment_slide
 
-    named = {"model": model, "tissue": tissue}
+    named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
     chosen = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     config = load_config(config_file, [*overrides, *chosen])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
