@@ -1,0 +1,85 @@
+"""Medical SAM Adapter (MSA): two bottleneck adapters in every block of a frozen encoder.
+
+One stands after the attention, in series; one beside the MLP, in parallel:
+
+    x = x + space_adapter(attn(norm1(x)))                      space_adapter keeps its input: y + up(down(y))
+    x = x + mlp(norm2(x)) + 0.5 · mlp_adapter(norm2(x))
+
+The up-projections start at zero, so the model starts as SAM. (MSA's own code starts them at random.)
+"""
+
+from __future__ import annotations
+
+import torch
+from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sac_wsi.errors import ConfigError
+
+MLP_ADAPTER_SCALE = 0.5
+
+
+class Bottleneck(nn.Module):
+    """(..., width) through ``hidden`` numbers and back; zero at the start."""
+
+    def __init__(self, width: int, hidden: int, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, hidden, device=device, dtype=dtype)
+        self.up = nn.Linear(hidden, width, device=device, dtype=dtype)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.up(functional.gelu(self.down(x)))
+        return out
+
+
+class AdaptedBlock(nn.Module):
+    """A block of SAM's encoder with two adapters: BxHxWxC to BxHxWxC.
+
+    Holds the parts of ``block`` under their own names, so that Meta's state-dict keys stay.
+    """
+
+    def __init__(self, block: Block, ratio: float = 0.25) -> None:
+        super().__init__()
+        self.norm1, self.attn = block.norm1, block.attn
+        self.norm2, self.mlp = block.norm2, block.mlp
+        self.window_size: int = block.window_size
+        like = block.norm1.weight
+        width = like.shape[0]
+        hidden = int(width * ratio)
+        if hidden < 1:
+            raise ConfigError(f"Adapters of ratio {ratio} leave nothing of a width of {width}.")
+        self.space_adapter = Bottleneck(width, hidden, like.device, like.dtype)
+        self.mlp_adapter = Bottleneck(width, hidden, like.device, like.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        attended = self._attend(self.norm1(x))
+        x = x + attended + self.space_adapter(attended)
+        normed = self.norm2(x)
+        out: Tensor = x + self.mlp(normed) + MLP_ADAPTER_SCALE * self.mlp_adapter(normed)
+        return out
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Attention within windows, or over the whole input where ``window_size`` is 0."""
+        out: Tensor
+        if self.window_size == 0:
+            out = self.attn(x)
+            return out
+        size = (x.shape[1], x.shape[2])
+        windows, padded = window_partition(x, self.window_size)
+        out = window_unpartition(self.attn(windows), self.window_size, padded, size)
+        return out
+
+
+def add_adapters(encoder: ImageEncoderViT, ratio: float = 0.25) -> None:
+    """Wrap every block in place; the adapters are ``ratio`` as wide as the encoder, and trainable.
+
+    Freeze the encoder before, not after.
+    """
+    if any(isinstance(block, AdaptedBlock) for block in encoder.blocks):
+        raise ConfigError("This encoder has adapters already.")
+    for i, block in enumerate(encoder.blocks):
+        encoder.blocks[i] = AdaptedBlock(block, ratio)

@@ -1,0 +1,170 @@
+"""Our checkpoints: safetensors with a card in the header. Nothing in them can be executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sac_wsi.errors import CheckpointError, SacWsiError
+from sac_wsi.files import atomic_file
+from sac_wsi.model.card import Card, card_from_json
+from sac_wsi.model.sac import SacModel, build_model, learns
+from sac_wsi.model.sam import State, check_state, load_sam, read_sam_file
+
+_CARD, _HASH = "sac_wsi_card", "sha256"
+
+
+@dataclass(frozen=True)
+class Header:
+    """``sha256`` is of the tensors: the same for the same weights, whatever the card says of them."""
+
+    card: Card
+    sha256: str
+
+
+def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:
+    """Write the weights (of ``card.kind``) and return their hash."""
+    keep = trained_names(model) if card.kind == "trained" else set(model.state_dict())
+    tensors = {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in model.state_dict().items()
+        if name in keep
+    }
+    digest = hash_tensors(tensors)
+    # one entry: safetensors writes several in any order, and the file should be the same each time
+    header = {"sac_wsi": json.dumps({_HASH: digest, _CARD: card.to_json()})}
+    with atomic_file(path) as file:
+        file.write(save(tensors, header))
+    return digest
+
+
+def trained_names(model: SacModel) -> set[str]:
+    """What learns, running statistics of batch norm included."""
+    buffers = {name for name, _ in model.named_buffers() if not name.startswith("prompter.")}
+    return {name for name in model.state_dict() if name not in buffers and learns(model.size.family, name)}
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_header(path: Path) -> Header:
+    """The card, without reading the weights."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is no safetensors file or is truncated ({type(error).__name__}): needed a checkpoint of "
+            "sac-wsi. Copy it again."
+        ) from None
+    if "sac_wsi" not in metadata:
+        raise CheckpointError(f"{path} is not from sac-wsi: its header has no card.")
+    try:
+        stored = json.loads(metadata["sac_wsi"])
+        return Header(card_from_json(stored[_CARD], str(path)), str(stored[_HASH]))
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{path} has a damaged header.") from None
+
+
+def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
+    """The model in float32 and evaluation mode, on the CPU; its hash and every tensor checked.
+
+    A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on.
+    """
+    header = read_header(path)
+    tensors = _read_tensors(path)
+    if hash_tensors(tensors) != header.sha256:
+        raise CheckpointError(f"{path}: the weights are not those that were written. Copy it again.")
+    model = build_model(header.card.size)
+    state: State = {
+        name: value.float() if value.is_floating_point() else value for name, value in tensors.items()
+    }
+    if header.card.kind == "trained":
+        if base is None:
+            raise CheckpointError(
+                f"{path} holds only what was trained. Pass --sam-checkpoint {header.card.base}, the SAM file "
+                "it was trained on."
+            )
+        _require_base(base, header.card)
+        load_sam(sam_parts(model), read_sam_file(base), str(base))
+        trained = trained_names(model)
+        check_state(state, {n: v for n, v in model.state_dict().items() if n in trained}, str(path))
+        model.load_state_dict(state, strict=False)
+    else:
+        check_state(state, model.state_dict(), str(path))
+        model.load_state_dict(state)
+    return model.eval(), header
+
+
+def _require_base(base: Path, card: Card) -> None:
+    try:
+        with base.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{base} cannot be read: {error.strerror}.") from None
+    if found != card.base_sha256:
+        raise CheckpointError(
+            f"{base} is not the SAM file that {card.name} was trained on ({card.base}): its SHA-256 is "
+            f"{found[:12]}..., needed {card.base_sha256[:12]}...."
+        )
+
+
+class _SamView(torch.nn.Module):
+    """The parts of a model that Meta's file holds: neither updates, nor adapters, nor prompter."""
+
+    def __init__(self, model: SacModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def state_dict(self, *_: object, **__: object) -> State:  # type: ignore[override]
+        return {name: v for name, v in self.model.state_dict().items() if not _is_ours(name)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], *_: object, **__: object) -> object:  # type: ignore[override]
+        return self.model.load_state_dict(state, strict=False)
+
+
+def sam_parts(model: SacModel) -> torch.nn.Module:
+    return _SamView(model)
+
+
+def _is_ours(name: str) -> bool:
+    ours = (".q_a", ".q_b", ".v_a", ".v_b")
+    return name.startswith("prompter.") or "_adapter." in name or name.endswith(ours)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is truncated or damaged ({type(error).__name__}).") from None
+
+
+def verify(path: Path) -> list[str]:
+    """What is wrong with a checkpoint; nothing, if it can be used."""
+    try:
+        if path.suffix == ".pth":
+            read_sam_file(path)
+        elif read_header(path).card.kind == "whole":
+            load_model(path)
+        elif hash_tensors(_read_tensors(path)) != read_header(path).sha256:
+            return [f"{path}: the weights are not those that were written. Copy it again."]
+    except SacWsiError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,108 @@
+"""From prompts to masks with SAM's decoder: over the whole embedding, or on a window around each point.
+
+Points are (K, N, 2) pixels of the tile (x right, y down), labels (K, N): 1 positive, 0 negative, -1 none.
+Logits come at four pixels a cell of the embedding, as SAM's do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder
+from torch import Tensor
+
+UPSCALE = 4
+"""Logit pixels a cell of the embedding."""
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """K prompts, ready for the decoder.
+
+    tokens  (K, N, width)    points and boxes
+    dense   (K, width, h, w) or (1, width, h, w): the mask prompt, or what stands for none
+    """
+
+    tokens: Tensor
+    dense: Tensor
+
+
+def embed_prompts(
+    encoder: PromptEncoder,
+    xy: Tensor,
+    labels: Tensor,
+    *,
+    boxes: Tensor | None = None,
+    mask_logits: Tensor | None = None,
+) -> Prompted:
+    """Prompts as SAM embeds them. Without any point (N = 0) and box there is no token at all."""
+    points = (xy, labels) if xy.shape[1] else None
+    # in full precision: a coordinate in bfloat16 is off by several pixels
+    with torch.autocast(xy.device.type, enabled=False):
+        tokens, dense = encoder(points=points, boxes=boxes, masks=mask_logits)
+    if points is None and boxes is None:
+        tokens = tokens.expand(xy.shape[0], -1, -1)
+    return Prompted(tokens, dense)
+
+
+def decode(
+    decoder: MaskDecoder, embedding: Tensor, position: Tensor, prompted: Prompted
+) -> tuple[Tensor, Tensor]:
+    """All of SAM's masks, (K, 4, 4 h, 4 w) logits, and their predicted IoU, (K, 4).
+
+    ``embedding`` is (K, width, h, w), one for each prompt: the stock ``predict_masks`` takes many prompts of
+    one image only. Mask 0 is the single answer, 1 to 3 the alternatives.
+    """
+    count, width, height, breadth = embedding.shape
+    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([own.expand(count, -1, -1), prompted.tokens], dim=1)
+    hidden, cells = decoder.transformer(
+        embedding + prompted.dense, position.expand(count, -1, -1, -1), tokens
+    )
+    upscaled = decoder.output_upscaling(cells.transpose(1, 2).reshape(count, width, height, breadth))
+    filters = torch.stack(
+        [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1
+    )
+    masks = torch.einsum("kmc,kchw->kmhw", filters, upscaled)
+    return masks, decoder.iou_prediction_head(hidden[:, 0])
+
+
+def window_corners(xy: Tensor, cell_px: int, cells: tuple[int, int], window: int) -> Tensor:
+    """(K, 2) first row and column, in cells, of a window around each (K, 2) point, inside the embedding."""
+    centre = torch.stack([xy[:, 1], xy[:, 0]], dim=1) + 0.5
+    corner = torch.round(centre / cell_px - window / 2).long()
+    most = torch.tensor([max(0, side - window) for side in cells], device=xy.device)
+    return torch.minimum(corner.clamp(min=0), most)
+
+
+def windows(grid: Tensor, corners: Tensor, window: int) -> Tensor:
+    """(K, C, window, window) cut out of (C, h, w) at the corners."""
+    along = torch.arange(window, device=grid.device)
+    rows = corners[:, 0, None] + along
+    columns = corners[:, 1, None] + along
+    return grid[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+
+
+def decode_locally(
+    decoder: MaskDecoder,
+    embedding: Tensor,
+    position: Tensor,
+    prompted: Prompted,
+    corners: Tensor,
+    window: int,
+) -> tuple[Tensor, Tensor]:
+    """The same on windows of one tile's (C, h, w) embedding: (K, 4, 4 window, 4 window) logits and IoU.
+
+    A nucleus is a few cells wide: what lies 30 cells away costs time and says nothing of it. Positions are
+    those of the whole tile, so that a window as large as the embedding is the stock decoder.
+    """
+    dense = prompted.dense
+    if dense.shape[0] == 1 or dense.stride(0) == 0:  # no mask prompt, or one for the tile
+        dense = windows(dense[0], corners, window)
+    return decode(
+        decoder,
+        windows(embedding, corners, window),
+        windows(position[0], corners, window),
+        Prompted(prompted.tokens, dense),
+    )

@@ -1,0 +1,154 @@
+"""A mask and a score for each nucleus: every positive point is a prompt of its own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sac_wsi.instances import mask_nms
+from sac_wsi.masks import nuclei_from_masks
+from sac_wsi.model.decode import Prompted, decode_locally, embed_prompts, window_corners
+from sac_wsi.model.features import Features, Runner
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import cell_px
+from sac_wsi.nuclei import Nuclei, concat
+from sac_wsi.prompts import neighbours
+
+_MASK_PIXELS = 1 << 24
+"""Of masks at a tile's resolution held at a time."""
+
+
+def instance_nuclei(
+    runner: Runner,
+    features: Features,
+    centres_yx: NDArray[np.int32],
+    corner_yx: tuple[int, int],
+    shape_yx: tuple[int, int],
+    settings: InferenceSettings,
+    mpp: float,
+) -> Nuclei:
+    """One nucleus a centre at most, in frame coordinates; ``shape_yx`` is the part of the tile that is slide.
+
+    Each call holds prompts of this tile only: its answer does not depend on its neighbours in a batch.
+    """
+    size = runner.model.size
+    cells = size.tile_px // cell_px(size)
+    window = min(settings.window_cells or cells, cells)
+    xy, labels = _prompts(centres_yx, settings.negatives)
+    side = window * cell_px(size)
+    step = max(1, min(settings.prompts_at_once, _MASK_PIXELS // side**2))
+    found = [Nuclei.empty()]
+    for first in range(0, len(xy), step):
+        some = slice(first, first + step)
+        masks, scores, corners = _decode(runner, features, xy[some], labels[some], window, settings)
+        masks[:, :, :] &= _on_slide(corners, side, shape_yx)
+        places = [
+            ((corner_yx[0] + int(y), corner_yx[1] + int(x)), mask)
+            for (y, x), mask in zip(corners, masks, strict=True)
+        ]
+        found.append(nuclei_from_masks(places, scores))
+    nuclei = concat(found)
+    large = nuclei.area_px * mpp**2 >= settings.min_area_um2
+    nuclei = nuclei.take(large & (nuclei.score >= settings.min_score))
+    return nuclei.take(mask_nms(nuclei, settings.nms_iou))
+
+
+def _prompts(centres_yx: NDArray[np.int32], negatives: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(K, 1 + negatives, 2) x, y and their labels; -1 where a neighbour is wanting."""
+    count = len(centres_yx)
+    xy = np.zeros((count, 1 + negatives, 2), np.float32)
+    labels = np.full((count, 1 + negatives), -1, np.int64)
+    xy[:, 0], labels[:, 0] = centres_yx[:, ::-1], 1
+    if negatives and count:
+        near = neighbours(centres_yx, negatives)
+        there = near >= 0
+        xy[:, 1:][there] = centres_yx[near[there]][:, ::-1]
+        labels[:, 1:][there] = 0
+    return xy, labels
+
+
+def _decode(
+    runner: Runner,
+    features: Features,
+    xy: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    window: int,
+    settings: InferenceSettings,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.int64]]:
+    """(K, side, side) masks, their scores, and the first row and column of each, in pixels of the tile."""
+    model = runner.model
+    assert features.embedding is not None
+    assert model.prompt_encoder is not None
+    assert model.mask_decoder is not None
+    cell = cell_px(model.size)
+    with torch.inference_mode(), runner.arithmetic():
+        points = torch.from_numpy(xy).to(runner.device)
+        kinds = torch.from_numpy(labels).to(runner.device)
+        corners = window_corners(points[:, 0], cell, _cells(features), window)
+
+        def ask(prompted: Prompted) -> tuple[Tensor, Tensor]:
+            assert features.embedding is not None
+            assert model.mask_decoder is not None
+            logits, iou = decode_locally(
+                model.mask_decoder, features.embedding[0], model.position(), prompted, corners, window
+            )
+            return _choose(logits, iou, settings.multimask)
+
+        logits, iou = ask(embed_prompts(model.prompt_encoder, points, kinds))
+        masks = _to_pixels(logits, window * cell, settings.mask_probability)
+        if settings.box_round:
+            boxes = _boxes(masks, corners * cell)
+            logits, iou = ask(embed_prompts(model.prompt_encoder, points, kinds, boxes=boxes))
+            masks = _to_pixels(logits, window * cell, settings.mask_probability)
+    scores = iou.float().clamp(0, 1).cpu().numpy()
+    return masks.cpu().numpy(), scores, (corners * cell).cpu().numpy()
+
+
+def _cells(features: Features) -> tuple[int, int]:
+    assert features.embedding is not None
+    height, width = features.embedding.shape[-2:]
+    return height, width
+
+
+def _choose(logits: Tensor, iou: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
+    """(K, h, w) and (K,): the single answer, or the best of the three alternatives."""
+    if not multimask:
+        return logits[:, 0], iou[:, 0]
+    best = 1 + iou[:, 1:].argmax(dim=1)
+    rows = torch.arange(len(best), device=best.device)
+    return logits[rows, best], iou[rows, best]
+
+
+def _to_pixels(logits: Tensor, side: int, probability: float) -> Tensor:
+    """(K, side, side) masks from (K, h, w) logits."""
+    pixels = functional.interpolate(
+        logits.float()[:, None], size=(side, side), mode="bilinear", align_corners=False
+    )
+    least = math.log(probability / (1 - probability)) if 0 < probability < 1 else math.inf
+    return pixels[:, 0] > (least if probability > 0 else -math.inf)
+
+
+def _boxes(masks: Tensor, corners_px: Tensor) -> Tensor:
+    """(K, 4) x0, y0, x1, y1 pixels of the tile; an empty mask gives its whole window."""
+    side = masks.shape[-1]
+    rows, columns = masks.any(dim=2).float(), masks.any(dim=1).float()
+    y0, x0 = rows.argmax(dim=1), columns.argmax(dim=1)
+    y1, x1 = side - 1 - rows.flip(1).argmax(dim=1), side - 1 - columns.flip(1).argmax(dim=1)
+    empty = ~masks.any(dim=2).any(dim=1)
+    y1, x1 = torch.where(empty, side - 1, y1), torch.where(empty, side - 1, x1)
+    shift_y, shift_x = corners_px[:, 0], corners_px[:, 1]
+    return torch.stack([x0 + shift_x, y0 + shift_y, x1 + shift_x, y1 + shift_y], dim=1).float()
+
+
+def _on_slide(corners: NDArray[np.int64], side: int, shape_yx: tuple[int, int]) -> NDArray[np.bool_]:
+    """(K, side, side): a window reaches into the white beyond the slide's edge."""
+    along = np.arange(side)
+    rows = corners[:, :1] + along < shape_yx[0]
+    columns = corners[:, 1:] + along < shape_yx[1]
+    on: NDArray[np.bool_] = rows[:, :, None] & columns[:, None, :]
+    return on

@@ -1,0 +1,161 @@
+"""The models of the paper's own runs, built from SAM's parts.
+
+image ─► image encoder (+ LoRA or adapters) ─────────────► mask decoder ─► mask logits
+  └────► prompter (U-Net) ─► maps ─► points ─► prompt encoder ──┘
+
+family   encoder         learns, beside prompt encoder and decoder
+sac      LoRA on q, v    the updates
+msa      adapters        the adapters
+sam-ft   as it is        the neck
+sam      as it is        nothing learns: zero-shot, a person's points
+unet     none            the prompter, which is all there is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sac_wsi.model.adapters import add_adapters
+from sac_wsi.model.attention import use_exact_attention
+from sac_wsi.model.decode import decode, embed_prompts
+from sac_wsi.model.lora import add_lora
+from sac_wsi.model.prompter import UNet
+from sac_wsi.model.sam import build_encoder, build_mask_decoder, build_prompt_encoder
+from sac_wsi.model.sizes import Family, ModelSize, encoder_size
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+"""SAM's own, of RGB values 0..255."""
+
+
+class SacModel(nn.Module):
+    """SAM's three parts under Meta's names, so that Meta's weights load by name, and the prompter."""
+
+    def __init__(
+        self,
+        size: ModelSize,
+        *,
+        image_encoder: nn.Module | None,
+        prompt_encoder: nn.Module | None,
+        mask_decoder: nn.Module | None,
+        prompter: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.image_encoder, self.prompt_encoder = image_encoder, prompt_encoder
+        self.mask_decoder, self.prompter = mask_decoder, prompter
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    def normalise(self, rgb: Tensor) -> Tensor:
+        """(B, 3, tile, tile) from (B, 3, tile, tile) RGB values 0..255 of any type."""
+        side = self.size.tile_px
+        if rgb.ndim != 4 or tuple(rgb.shape[1:]) != (3, side, side):
+            raise ValueError(f"tiles are {tuple(rgb.shape)}, needed (B, 3, {side}, {side})")
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        return (rgb.to(mean.dtype) - mean) / std
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, width, cells, cells) embedding of normalised images."""
+        return self._part("image_encoder")(images)  # type: ignore[no-any-return]
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, maps, tile, tile) logits of the prompter."""
+        return self._part("prompter")(images)  # type: ignore[no-any-return]
+
+    def position(self) -> Tensor:
+        """(1, width, cells, cells) what the decoder knows of place."""
+        encoder: nn.Module = self._part("prompt_encoder")
+        with torch.autocast(self.get_buffer("pixel_mean").device.type, enabled=False):
+            return encoder.get_dense_pe()  # type: ignore[no-any-return, operator]
+
+    def decode(
+        self,
+        embedding: Tensor,
+        xy: Tensor,
+        labels: Tensor,
+        *,
+        boxes: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One prompt set an image: (B, 4, 4 cells, 4 cells) mask logits and (B, 4) predicted IoU."""
+        prompted = embed_prompts(
+            self._part("prompt_encoder"), xy, labels, boxes=boxes, mask_logits=mask_logits
+        )
+        return decode(self._part("mask_decoder"), embedding, self.position(), prompted)
+
+    def forward(self, images: Tensor, xy: Tensor, labels: Tensor) -> Tensor:
+        """(B, 1, tile, tile) logits of the semantic mask, from all points of a tile at once."""
+        masks, _ = self.decode(self.encode(images), xy, labels)
+        return to_tile(masks[:, :1], self.size.tile_px)
+
+    def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
+
+    def _part(self, name: str) -> nn.Module:
+        part = getattr(self, name)
+        if part is None:
+            raise ValueError(f"a model of family {self.size.family!r} has no {name}")
+        return part  # type: ignore[no-any-return]
+
+
+def to_tile(logits: Tensor, tile_px: int) -> Tensor:
+    """Logits at the tile's own resolution, as SAM resizes its masks."""
+    return functional.interpolate(
+        logits.float(), size=(tile_px, tile_px), mode="bilinear", align_corners=False
+    )
+
+
+def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
+    """The model with random weights, its frozen parts marked; on whatever device is current."""
+    prompter = UNet(size.prompter.width, size.prompter.maps) if size.family != "sam" else None
+    if size.family == "unet":
+        return SacModel(size, image_encoder=None, prompt_encoder=None, mask_decoder=None, prompter=prompter)
+    encoder = build_encoder(size.encoder, size.tile_px)
+    if size.family == "sac":
+        add_lora(encoder, size.rank, size.lora_blocks or None)
+    if size.family == "msa":
+        add_adapters(encoder)
+    if exact_attention:
+        use_exact_attention(encoder)
+    model = SacModel(
+        size,
+        image_encoder=encoder,
+        prompt_encoder=build_prompt_encoder(size.encoder, size.tile_px),
+        mask_decoder=build_mask_decoder(size.encoder),
+        prompter=prompter,
+    )
+    mark_trainable(model)
+    return model
+
+
+FAMILY_LEARNS: dict[Family, tuple[str, ...]] = {
+    "sac": (".q_a", ".q_b", ".v_a", ".v_b"),
+    "msa": ("_adapter.",),
+    "sam-ft": ("image_encoder.neck.",),
+    "sam": (),
+    "unet": (),
+}
+"""Parts of the names of the encoder's parameters that learn."""
+
+
+def mark_trainable(model: SacModel) -> None:
+    """What the paper trains keeps its gradient; everything else is frozen."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(learns(model.size.family, name))
+
+
+def learns(family: Family, name: str) -> bool:
+    """Whether a parameter is trained in the paper's runs of a family."""
+    if name.startswith("image_encoder."):
+        return any(part in name for part in FAMILY_LEARNS[family])
+    return family != "sam"
+
+
+def cell_px(size: ModelSize) -> int:
+    """Tile pixels a side of one cell of the embedding."""
+    return encoder_size(size.encoder).patch_px

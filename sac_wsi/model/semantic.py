@@ -1,0 +1,60 @@
+"""One foreground mask for a tile, as in the paper, and nuclei out of it by watershed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sac_wsi.instances import seeded_watershed
+from sac_wsi.masks import nuclei_from_labels
+from sac_wsi.model.features import Features, Runner
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import to_tile
+from sac_wsi.nuclei import Nuclei
+from sac_wsi.prompts import Points, nucleus_centres, region_centres
+
+Probability = NDArray[np.float32]
+
+
+def semantic_probability(runner: Runner, features: Features, points: Points) -> Probability:
+    """(tile, tile), from all points in one decoder call; without points the decoder answers on its own."""
+    model = runner.model
+    assert features.embedding is not None
+    with torch.inference_mode(), runner.arithmetic():
+        xy = torch.from_numpy(points.xy).to(runner.device)[None]
+        labels = torch.from_numpy(points.positive.astype(np.int64)).to(runner.device)[None]
+        masks, _ = model.decode(features.embedding, xy, labels)
+        probability: Probability = to_tile(masks[:, :1], model.size.tile_px).sigmoid()[0, 0].cpu().numpy()
+    return probability
+
+
+def seeds_of(maps: Probability | None, settings: InferenceSettings) -> NDArray[np.int32]:
+    """(K, 2) y, x: one for each nucleus where the prompter has the maps to tell them apart."""
+    if maps is None:
+        return np.zeros((0, 2), np.int32)
+    if len(maps) == 3:
+        return nucleus_centres(maps, settings.centres)
+    return region_centres(maps[0] > settings.points.tau)
+
+
+def split(
+    probability: Probability,
+    seeds_yx: NDArray[np.int32],
+    corner_yx: tuple[int, int],
+    settings: InferenceSettings,
+    mpp: float,
+) -> Nuclei:
+    """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask."""
+    labels = seeded_watershed(
+        probability,
+        probability > settings.mask_probability,
+        seeds_yx,
+        min_area_px=max(1, round(settings.min_area_um2 / mpp**2)),
+    )
+    count = int(labels.max(initial=0))
+    area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)[1:]
+    scores = (total / np.maximum(area, 1)).astype(np.float32)
+    found = nuclei_from_labels(labels, corner_yx, scores)
+    return found.take(found.score >= settings.min_score)

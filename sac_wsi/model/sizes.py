@@ -1,0 +1,120 @@
+"""Every size of every model. Plain data: a checkpoint's header holds it, and nothing here needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from sac_wsi.errors import ConfigError
+
+Family = Literal["sac", "msa", "sam-ft", "sam", "unet"]
+FAMILIES: tuple[Family, ...] = ("sac", "msa", "sam-ft", "sam", "unet")
+
+
+@dataclass(frozen=True)
+class EncoderSize:
+    """SAM's image encoder (a vision transformer).
+
+    width          of a token
+    patch_px       side of the square that becomes one token
+    window         tokens a side of a local attention window
+    global_blocks  the blocks that see the whole tile
+    out_width      of the embedding: what the neck leaves, what the decoder works on
+    """
+
+    width: int
+    depth: int
+    heads: int
+    global_blocks: tuple[int, ...]
+    patch_px: int = 16
+    window: int = 14
+    out_width: int = 256
+
+
+@dataclass(frozen=True)
+class DecoderSize:
+    """SAM's prompt encoder and mask decoder."""
+
+    depth: int = 2
+    heads: int = 8
+    mlp_width: int = 2048
+    iou_width: int = 256
+    mask_prompt_width: int = 16
+
+
+@dataclass(frozen=True)
+class PrompterSize:
+    """The auto-prompt generator, a U-Net.
+
+    width  first filters; 32 is the paper's
+    maps   1: foreground, as the paper. 3: foreground, centre, boundary: one prompt for each touching nucleus
+    """
+
+    width: int = 32
+    maps: int = 1
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """One model, whole.
+
+    family      which of the paper's rows; it decides what is trained
+    encoder     name in ``ENCODERS``
+    tile_px     side of the input
+    lora_rank   0: a quarter of the encoder's width
+    lora_blocks the blocks with an update; empty: all
+    """
+
+    family: Family = "sac"
+    encoder: str = "vit_h"
+    tile_px: int = 1024
+    lora_rank: int = 0
+    lora_blocks: tuple[int, ...] = ()
+    prompter: PrompterSize = field(default_factory=PrompterSize)
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ConfigError(f"There is no model family {self.family!r}: needed {', '.join(FAMILIES)}.")
+        if self.prompter.maps not in (1, 3) or self.prompter.width < 1:
+            raise ConfigError(f"{self.prompter}: needed maps 1 or 3 and a width of at least 1.")
+        step = 16 if self.family == "unet" else max(16, encoder_size(self.encoder).patch_px)
+        if self.tile_px < 2 * step or self.tile_px % step:
+            raise ConfigError(f"tile_px is {self.tile_px}: needed a multiple of {step}.")
+
+    @property
+    def rank(self) -> int:
+        return self.lora_rank or encoder_size(self.encoder).width // 4
+
+
+ENCODERS: dict[str, EncoderSize] = {
+    "vit_b": EncoderSize(768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": EncoderSize(1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": EncoderSize(1280, 32, 16, (7, 15, 23, 31)),
+    # the same architecture at a size that can be trained from nothing: 512 px in patches of 8 keep SAM's
+    # embedding of 64 x 64
+    "vit_tiny": EncoderSize(192, 12, 3, (2, 5, 8, 11), patch_px=8, out_width=128),
+    # for tests
+    "vit_nano": EncoderSize(32, 2, 2, (1,), patch_px=8, window=4, out_width=32),
+}
+_SAM_DECODER = DecoderSize()
+_DECODERS: dict[str, DecoderSize] = {
+    "vit_tiny": DecoderSize(mlp_width=512, iou_width=128),
+    "vit_nano": DecoderSize(heads=4, mlp_width=64, iou_width=32, mask_prompt_width=8),
+}
+
+
+def encoder_size(name: str) -> EncoderSize:
+    if name not in ENCODERS:
+        raise ConfigError(f"There is no encoder {name!r}: needed one of {', '.join(ENCODERS)}.")
+    return ENCODERS[name]
+
+
+def decoder_size(encoder: str) -> DecoderSize:
+    """The decoder that goes with an encoder."""
+    return _DECODERS.get(encoder, _SAM_DECODER)
+
+
+def paper_size(family: Family, encoder: str) -> ModelSize:
+    """The model of a row of the paper's tables."""
+    size = ModelSize(family=family, encoder=encoder)
+    return replace(size, tile_px=64 * encoder_size(encoder).patch_px)

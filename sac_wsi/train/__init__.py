@@ -1,0 +1,1 @@
+"""Training: what the model is fitted to and how."""

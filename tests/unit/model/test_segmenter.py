@@ -1,0 +1,154 @@
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sac_wsi.errors import ConfigError
+from sac_wsi.geometry import Box
+from sac_wsi.model.card import Card
+from sac_wsi.model.checkpoint import read_header, save_checkpoint
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.segmenter import SacSegmenter
+from sac_wsi.segmenter import RgbTile
+
+
+@pytest.fixture
+def make_segmenter(make_model, tmp_path):
+    def make(way="semantic", family="sac", maps=3, **settings):
+        model = make_model(family, maps=maps)
+        if model.prompter is not None:
+            # half of the pixels on either side of the thresholds: something to prompt with
+            with torch.no_grad():
+                images = model.normalise(torch.from_numpy(pixels(64, 64)[None]).permute(0, 3, 1, 2))
+                for channel, level in enumerate(model.maps(images).mean(dim=(0, 2, 3))):
+                    model.prompter.out.bias[channel] -= level
+        inference = InferenceSettings(way=way, min_area_um2=0.5, **settings)
+        card = Card(
+            name="nano", size=model.size, mpp=0.5, mpp_range=(0.2, 0.6), halo_um=4.0, inference=inference
+        )
+        path = tmp_path / f"{way}-{family}.safetensors"
+        save_checkpoint(path, model, card)
+        return SacSegmenter(path, read_header(path), inference)
+
+    return make
+
+
+def pixels(height, width):
+    """Smooth enough for a random network to answer in regions."""
+    coarse = np.random.default_rng(height).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    return coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
+
+
+def tile(y=0, x=0, height=64, width=64):
+    return RgbTile(pixels(height, width), Box(y, x, y + height, x + width))
+
+
+WAYS = ("semantic", "instance", "prompter")
+
+
+def same(a, b):
+    return all(
+        np.array_equal(v, b.columns()[k], equal_nan=v.dtype.kind == "f") for k, v in a.columns().items()
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tiles_answer_does_not_depend_on_its_companions(make_segmenter, way):
+    segmenter = make_segmenter(way)
+    tiles = [tile(), tile(64, 64), tile(128, 0, 40, 64)]
+    together = segmenter.segment(tiles)
+    assert sum(len(nuclei) for nuclei in together) > 0
+    for nuclei, each in zip(together, tiles, strict=True):
+        assert same(nuclei, segmenter.segment([each])[0])
+        assert same(nuclei, pickle.loads(pickle.dumps(segmenter)).segment([each])[0])  # noqa: S301
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nuclei_lie_on_their_tile_also_at_the_edge_of_a_slide(make_segmenter, way):
+    at = tile(640, 320, 37, 23)
+    found = make_segmenter(way).segment([at])[0]
+    assert len(found)
+    assert (found.box[:, :2] >= [640, 320]).all()
+    assert (found.box[:, 2:] <= [677, 343]).all()
+    assert ((found.score >= 0) & (found.score <= 1)).all()
+
+
+def test_shifting_a_tile_shifts_its_nuclei(make_segmenter):
+    segmenter, here = make_segmenter("instance"), tile()
+    there = RgbTile(here.rgb, Box(1000, 3000, 1064, 3064))
+    a, b = segmenter.segment([here, there])
+    np.testing.assert_array_equal(a.box, b.box - np.array([1000, 3000, 1000, 3000]))
+
+
+@pytest.mark.parametrize(
+    "options", [{"negatives": 2}, {"box_round": True}, {"multimask": True}, {"window_cells": 4}]
+)
+def test_the_options_of_the_instance_way(make_segmenter, options):
+    at = tile()
+    plain, other = (make_segmenter("instance", **some).segment([at])[0] for some in ({}, options))
+    assert len(other)
+    assert not same(plain, other)
+
+
+def test_prompts_at_once_do_not_show(make_segmenter):
+    at = tile()
+    few = make_segmenter("instance", prompts_at_once=2).segment([at])[0]
+    many = make_segmenter("instance", prompts_at_once=64).segment([at])[0]
+    np.testing.assert_array_equal(few.box, many.box)
+
+
+def test_without_prompts_the_instance_way_finds_nothing_and_the_semantic_way_decodes(make_segmenter):
+    at = tile()
+    assert len(make_segmenter("instance", family="sam").segment([at])[0]) == 0
+    probability_above = make_segmenter("semantic", family="sam", mask_probability=0.0)
+    assert len(probability_above.segment([at])[0]) == 1
+
+
+def test_a_persons_points_are_prompts_and_vetoes(make_segmenter):
+    at = tile(100, 200)
+    segmenter = make_segmenter("instance", family="sam")
+    asked = segmenter.with_points(np.array([[130.0, 230.0]], np.float32), np.array([True]))
+    found = asked.segment([at])[0]
+    assert len(found) == 1
+    assert len(asked.segment([tile(500, 500)])[0]) == 0
+    inside = np.argwhere(found.mask(0))[0] + found.box[0, :2]
+    points = np.array([[130.0, 230.0], inside], np.float32)
+    vetoed = segmenter.with_points(points, np.array([True, False]))
+    assert len(vetoed.segment([at])[0]) == 0
+    assert len({s.fingerprint for s in (segmenter, asked, vetoed)}) == 3
+
+
+def test_the_fingerprint_knows_weights_and_settings(make_segmenter):
+    segmenter = make_segmenter("instance")
+    other = replace(segmenter, settings=replace(segmenter.settings, nms_iou=0.3))
+    assert segmenter.fingerprint != other.fingerprint
+    assert segmenter.fingerprint == make_segmenter("instance").fingerprint
+
+
+def test_a_tile_larger_than_the_models(make_segmenter):
+    with pytest.raises(ConfigError, match=r"65 x 64 pixels; this model takes 64"):
+        make_segmenter("semantic").segment([tile(0, 0, 65, 64)])
+
+
+def test_ways_that_a_model_does_not_have(make_segmenter):
+    with pytest.raises(ConfigError, match="U-Net alone"):
+        make_segmenter("instance", family="unet")
+    with pytest.raises(ConfigError, match="no prompter"):
+        make_segmenter("prompter", family="sam")
+
+
+def test_cuda_where_there_is_none(make_segmenter):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ConfigError, match="device is cuda"):
+        replace(make_segmenter("semantic"), device="cuda").segment([tile()])
+
+
+@pytest.mark.parametrize("way", ["semantic", "prompter"])
+def test_bf16_finds_nearly_the_same(make_segmenter, way):
+    at, segmenter = tile(), make_segmenter(way)
+    plain = segmenter.segment([at])[0]
+    mixed = replace(segmenter, precision="bf16").segment([at])[0]
+    assert plain.area_px.sum() == pytest.approx(mixed.area_px.sum(), rel=0.1)
