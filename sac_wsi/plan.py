@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sac_wsi import __version__
 from sac_wsi.classical import ClassicalSegmenter
 from sac_wsi.config import SegmentConfig
 from sac_wsi.errors import ConfigError
-from sac_wsi.grid import Grid, make_grid
+from sac_wsi.grid import Grid, GridSettings, make_grid
 from sac_wsi.labels import LabelFrame, label_frame
+from sac_wsi.person_points import points_from_geojson
 from sac_wsi.region import tissue_from_geojson
 from sac_wsi.segmenter import Segmenter
 from sac_wsi.slide import SlideInfo, open_slide, require_mpp
@@ -59,6 +62,8 @@ class Plan:
         config = self.config.to_json()
         del config["grid"]["block_tiles"], config["batch_tiles"]
         config["tissue"] = _region_by_content(self.tissue_from)
+        for file in ("points", "model", "sam_checkpoint"):
+            del config[file]  # they count by content, in the model's fingerprint
         return {
             "version": __version__,
             "slide": {"fingerprint": self.info.fingerprint, "mpp": self.mpp},
@@ -73,7 +78,11 @@ def make_plan(
     segmenter = segmenter or make_segmenter(config)
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
+    _refuse_other_resolution(segmenter, require_mpp(info))
+    config = replace(config, grid=_grid_settings(config, segmenter))
     frame = frame_for(info, segmenter.mpp)
+    if config.points:
+        segmenter = _with_points(segmenter, Path(config.points), info, frame)
     tissue_from = config.tissue
     if tissue_from == "default":
         tissue_from = "none" if info.reader == "plain" else "auto"
@@ -95,8 +104,50 @@ def make_plan(
 def make_segmenter(config: SegmentConfig) -> Segmenter:
     """The model that the config names."""
     if config.model == "classical":
+        if config.sac or config.sam_checkpoint:
+            raise ConfigError("sac.* and --sam-checkpoint are for checkpoints; --model is classical.")
         return ClassicalSegmenter(config.classical)
-    raise ConfigError(f"There is no model {config.model!r}. This version has: classical.")
+    from sac_wsi.model.choose import choose_segmenter  # brings torch
+
+    return choose_segmenter(
+        config.model,
+        config.sac,
+        sam_checkpoint=config.sam_checkpoint,
+        device=config.device,
+        precision=config.precision,
+    )
+
+
+def _refuse_other_resolution(segmenter: Segmenter, slide_mpp: float) -> None:
+    """A model that says what it was trained for is not used on what it never saw."""
+    low, high = getattr(segmenter, "mpp_range", (0.0, math.inf))
+    if not low <= slide_mpp <= high:
+        raise ConfigError(
+            f"The slide has {slide_mpp:.4g} µm per pixel; {segmenter.name} was made for {low:g} to {high:g}. "
+            "Choose another --model, or --mpp if the slide's own value is wrong."
+        )
+
+
+def _grid_settings(config: SegmentConfig, segmenter: Segmenter) -> GridSettings:
+    """The config's, and the model's own where it says nothing."""
+    own = {name: getattr(segmenter, name) for name in ("tile_px", "halo_um") if hasattr(segmenter, name)}
+    chosen, wanted = config.grid.tile_px, own.get("tile_px")
+    if wanted and chosen and chosen > wanted:
+        raise ConfigError(
+            f"grid.tile_px is {chosen}; {segmenter.name} takes tiles of {wanted}: leave it out, or choose at "
+            f"most {wanted}."
+        )
+    return config.grid.resolved(**own)
+
+
+def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame) -> Segmenter:
+    points = points_from_geojson(path, info.shape_yx)
+    with_points = getattr(segmenter, "with_points", None)
+    if with_points is None:
+        raise ConfigError(f"{segmenter.name} takes no points: leave out --points, or choose a checkpoint.")
+    # a pixel's number is the place of its centre
+    in_frame = (points.yx_level0 / frame.downsample - 0.5).astype(np.float32)
+    return with_points(in_frame, points.positive)  # type: ignore[no-any-return]
 
 
 def tissue_of(plan: Plan) -> TissueMask:

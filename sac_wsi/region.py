@@ -25,7 +25,7 @@ _REGION_MASK_PX = 15_000_000  # the mask of a region stays below 16 M pixels how
 
 def tissue_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> TissueMask:
     """The polygons of a GeoJSON file (plain or gzip, QuPath's exports included) cut to the slide."""
-    found = _geometries(_load(path), path)
+    found = _geometries(load_geojson(path), path)
     if not found:
         raise RequestError(f"{path} holds no geometry: {_NEEDED}")
     repaired = not all(geometry.is_valid for geometry in found)
@@ -46,14 +46,14 @@ def tissue_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> TissueM
     return TissueMask(mask, downsample, region, ("repaired",) if repaired else ())
 
 
-def _load(path: Path) -> Any:
+def load_geojson(path: Path, needed: str = _NEEDED) -> Any:
     try:
         raw = path.read_bytes()
         return geojson.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
     except OSError as error:  # a damaged gzip file is one, too
         raise RequestError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, TypeError, AttributeError, RecursionError, EOFError, zlib.error) as error:
-        raise RequestError(f"{path} is not valid GeoJSON ({error}): {_NEEDED}") from error
+        raise RequestError(f"{path} is not valid GeoJSON ({error}): {needed}") from error
 
 
 def _geometries(node: Any, path: Path) -> list[Any]:

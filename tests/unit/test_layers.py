@@ -1,6 +1,8 @@
 """The dependency rule: a module imports only from its own layer or lower ones."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,22 @@ ROOT = Path(sac_wsi.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"geometry"},
-    {"files", "columns_file", "memory", "table", "nuclei", "bits"},
+    {"geometry", "typed"},
+    {
+        "files",
+        "partial_file",
+        "http_fetch",
+        "download",
+        "model_files",
+        "columns_file",
+        "memory",
+        "table",
+        "nuclei",
+        "bits",
+    },
     {"masks", "grid", "stain", "segmenter", "polygons", "measure", "identity", "stitch", "slide"},
-    {"tissue", "region", "ellipses", "classical", "testing"},
+    {"prompts", "target_maps", "instances"},
+    {"tissue", "region", "person_points", "ellipses", "classical", "testing", "model", "train"},
     {
         "journal",
         "executors",
@@ -34,7 +48,10 @@ LAYERS = (
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-HEAVY = {"torch", "tiatoolbox"}
+HEAVY = {"torch", "torchvision", "segment_anything", "safetensors", "tiatoolbox"}
+ALLOWED = {"slide/tiatoolbox_reader.py": {"tiatoolbox"}, "model": HEAVY - {"tiatoolbox"}, "train": {"torch"}}
+"""The model and its training run where there are no slides: on a bare machine with a GPU."""
+NOT_WHERE_THERE_IS_NO_SLIDE = {"zarr", "openslide", "tiatoolbox", "dask", "distributed", "tifffile"}
 
 
 def modules():
@@ -68,5 +85,16 @@ def test_imports_go_down(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_heavy_libraries_stay_where_they_belong(path):
-    allowed = {"tiatoolbox"} if path.relative_to(ROOT).as_posix() == "slide/tiatoolbox_reader.py" else set()
+    place = path.relative_to(ROOT).as_posix()
+    allowed = ALLOWED.get(place, ALLOWED.get(part_of(path), set()))
     assert not ({name.split(".")[0] for name in imports(path)} & HEAVY) - allowed
+
+
+@pytest.mark.parametrize("module", ["model.segmenter", "model.choose", "model.describe", "train.losses"])
+def test_model_and_training_load_without_what_slides_need(module):
+    code = f"""
+import sys
+for name in {sorted(NOT_WHERE_THERE_IS_NO_SLIDE)}: sys.modules[name] = None
+import sac_wsi.{module}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

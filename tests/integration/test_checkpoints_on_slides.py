@@ -1,0 +1,196 @@
+"""A checkpoint, from training to polygons: small, but every part is the real one."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sac_wsi import load_config, segment_slide
+from sac_wsi.errors import CheckpointError, ConfigError, RequestError
+from sac_wsi.geometry import Box
+from sac_wsi.masks import labels_from_nuclei
+from sac_wsi.model.card import Card
+from sac_wsi.model.checkpoint import save_checkpoint
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import build_model, to_tile
+from sac_wsi.model.sam import build_sam
+from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.prompts import CentreSettings, region_centres
+from sac_wsi.target_maps import target_maps
+from sac_wsi.testing import SyntheticSlide
+from sac_wsi.train.losses import dice_ce_loss, prompter_loss
+from sac_wsi.verify import verify_run
+
+TILE_PX = 128
+MPP = 0.5
+SLIDE = SyntheticSlide(seed=11, shape_yx=(420, 500), mpp=MPP, density_per_mm2=3000)
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoints") / "slide.tiff"
+    SLIDE.write_tiff(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A SAC trained for twenty seconds on other synthetic slides, from nothing: so all of it learns."""
+    torch.manual_seed(0)
+    model = build_model(ModelSize("sac", "vit_nano", TILE_PX, prompter=PrompterSize(width=8, maps=3)))
+    optimiser = torch.optim.AdamW(model.requires_grad_().parameters(), lr=3e-3)
+    for step in range(110):
+        loss = loss_of(model, replace(SLIDE, seed=100 + step, shape_yx=(256, 256)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+def loss_of(model, lesson):
+    """The prompter's maps, and a mask for each of some nuclei from the point at its centre."""
+    boxes = [Box(y, x, y + TILE_PX, x + TILE_PX) for y in (0, TILE_PX) for x in (0, TILE_PX)]
+    labels = [labels_from_nuclei(lesson.truth(box), box) for box in boxes]
+    pixels = torch.from_numpy(np.stack([lesson.render(box) for box in boxes]))
+    images = model.normalise(pixels.permute(0, 3, 1, 2))
+    maps = torch.from_numpy(np.stack([target_maps(each) for each in labels]))
+    some = [(i, y, x) for i, each in enumerate(labels) for y, x in region_centres(each > 0)[:8]]
+    masks = torch.from_numpy(np.stack([labels[i] == labels[i][y, x] for i, y, x in some])).float()
+    xy = torch.tensor([[[float(x), float(y)]] for _, y, x in some])
+    embedding = model.encode(images)[[i for i, _, _ in some]]
+    logits, _ = model.decode(embedding, xy, torch.ones(len(some), 1))
+    found = to_tile(logits[:, :1], TILE_PX)
+    return prompter_loss(model.maps(images), maps) + dice_ce_loss(found, masks[:, None])
+
+
+@pytest.fixture(scope="module")
+def card(model):
+    return Card(
+        name="nano",
+        size=model.size,
+        mpp=MPP,
+        mpp_range=(0.2, 0.6),
+        halo_um=14.0,
+        inference=InferenceSettings(
+            way="prompter", min_area_um2=4.0, centres=CentreSettings(centre=0.25, boundary=0.25)
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(model, card, slide):
+    path = slide.with_name("nano.safetensors")
+    save_checkpoint(path, model, card)
+    return path
+
+
+@pytest.mark.parametrize(("way", "dice"), [("prompter", 0.8), ("instance", 0.5)])
+def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, way, dice):
+    settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.way={way}"]
+    config = load_config(overrides=settings)
+    run = segment_slide(slide, tmp_path / "n.geojson", config=config)
+    assert verify_run(run.store).ok
+    truth = SLIDE.truth(Box.of_shape(SLIDE.shape_yx))
+    want, got = labels_from_nuclei(truth, SLIDE.box) > 0, np.asarray(run.labels()) > 0
+    assert 2 * (want & got).sum() / (want.sum() + got.sum()) > dice
+    assert len(run.nuclei["score"]) == pytest.approx(len(truth), rel=0.3)
+    assert run.provenance["model"]["name"] == "nano"
+    assert run.provenance["manifest"]["config"]["grid"]["tile_px"] == TILE_PX
+
+
+@pytest.mark.parametrize("way", ["prompter", "semantic", "instance"])
+def test_blocks_and_batches_do_not_show(slide, checkpoint, tmp_path, way):
+    texts = []
+    for i, cut in enumerate(
+        (("grid.block_tiles=1", "batch_tiles=1"), ("grid.block_tiles=3", "batch_tiles=5"))
+    ):
+        settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.way={way}", *cut]
+        (tmp_path / str(i)).mkdir()
+        out = tmp_path / str(i) / "n.geojson"
+        segment_slide(slide, out, config=load_config(overrides=settings))
+        texts.append(out.read_bytes())
+    assert texts[0] == texts[1]
+    assert len(texts[0]) > 1000
+
+
+def test_the_command(sac, slide, checkpoint, tmp_path):
+    args = ("segment", slide, "--out", "n.geojson", "--model", checkpoint, "--tissue", "none")
+    done = sac(*args, "--json", cwd=tmp_path).went_well()
+    assert done.json["nuclei"] > 50
+    assert "classical" not in done.err
+    assert sac("verify", "n.geojson", cwd=tmp_path).went_well()
+    (tmp_path / "n.geojson").unlink()
+    changed = sac(*args, "--set", "sac.min_area_um2=30", cwd=tmp_path)
+    changed.refused("config.sac.min_area_um2 was None, now 30")
+    told = sac("models", "describe", checkpoint, "--json", cwd=tmp_path).went_well().json
+    assert told["size"]["family"] == "sac"
+    sac("models", "verify", checkpoint, cwd=tmp_path).went_well()
+
+
+def test_a_persons_points(sac, slide, checkpoint, tmp_path):
+    """With a prompter told to be blind only the person's nucleus is found; points off the slide are refused."""
+    anchors = SLIDE.truth(SLIDE.box).anchor_yx
+    # in the first tile's core, where no other tile looks
+    y, x = next(yx for yx in anchors.tolist() if all(8 < v < 40 for v in yx))
+    features = [
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [x, y]}, "properties": {}},
+        {
+            "type": "Feature",
+            "geometry": {"type": "MultiPoint", "coordinates": [[350, 360], [351, 361]]},
+            "properties": {"classification": {"name": "Negative"}},
+        },
+    ]
+    points = tmp_path / "p.geojson"
+    points.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    args = ("segment", slide, "--model", checkpoint, "--tissue", "none", "--points", "p.geojson")
+    blind = ("--set", "sac.way=instance", "--set", "sac.centres.foreground=0.9999")
+    done = sac(*args, "--out", "n.geojson", *blind, "--json", cwd=tmp_path).went_well()
+    assert done.json["nuclei"] == 1
+    features[0]["geometry"]["coordinates"] = [2000, 100]
+    points.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    sac(*args, "--out", "m.geojson", cwd=tmp_path).refused("1 of 3 points", "x 2000")
+    points.write_text('{"type": "Polygon", "coordinates": []}')
+    sac(*args, "--out", "m.geojson", cwd=tmp_path).refused("needed Points")
+    sac("segment", slide, "--out", "m.geojson", "--points", "p.geojson", cwd=tmp_path).refused("p.geojson")
+
+
+def test_what_does_not_fit_is_refused_by_name(slide, checkpoint, tmp_path):
+    def run(*overrides, mpp=None, model=checkpoint):
+        settings = [f"model={json.dumps(str(model))}", *overrides]
+        segment_slide(slide, tmp_path / "n.geojson", config=load_config(overrides=settings), mpp=mpp)
+
+    with pytest.raises(ConfigError, match=r"0\.7 µm per pixel; nano was made for 0\.2 to 0\.6"):
+        run(mpp=0.7)
+    with pytest.raises(ConfigError, match=r"takes tiles of 128"):
+        run("grid.tile_px=512")
+    with pytest.raises(ConfigError, match=r"Did you mean sac\.min_area_um2"):
+        run("sac.min_area_um=3")
+    with pytest.raises(ConfigError, match="MOST_POINTS|256"):
+        run("sac.points.positive=300")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        run(model=tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match="a file of SAM itself"):
+        run(model=tmp_path / "sam.pth")
+    with pytest.raises(ConfigError, match="Did you mean classical"):
+        run(model="clasical")
+    with pytest.raises(RequestError, match=r"none\.geojson cannot be read"):
+        run(f"points={json.dumps(str(tmp_path / 'none.geojson'))}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_was_trained_beside_the_file_of_sam(slide, model, card, tmp_path):
+    torch.manual_seed(1)
+    sam = build_sam("vit_nano", TILE_PX)
+    torch.save(sam.state_dict(), tmp_path / "sam.pth")
+    sha = hashlib.sha256((tmp_path / "sam.pth").read_bytes()).hexdigest()
+    small = tmp_path / "small.safetensors"
+    save_checkpoint(small, model, replace(card, kind="trained", base="sam_vit_b", base_sha256=sha))
+    settings = [f"model={json.dumps(str(small))}", "tissue=none", "sac.way=semantic"]
+    with pytest.raises(CheckpointError, match=r"run `sac-wsi models fetch sam_vit_b`"):
+        segment_slide(slide, tmp_path / "n.geojson", config=load_config(overrides=settings))
+    settings.append(f"sam_checkpoint={json.dumps(str(tmp_path / 'sam.pth'))}")
+    run = segment_slide(slide, tmp_path / "n.geojson", config=load_config(overrides=settings))
+    assert run.provenance["manifest"]["model"]["name"] == "nano"
