@@ -17,8 +17,11 @@ from sac_wsi.errors import CheckpointError, SacWsiError
 from sac_wsi.files import atomic_file
 from sac_wsi.model.card import Card, card_from_json
 from sac_wsi.model.sac import SacModel, build_model, learns
-from sac_wsi.model.sam import State, check_state, load_sam, read_sam_file
+from sac_wsi.model.sam import State, check_state, encoder_of, load_sam, read_sam_file
+from sac_wsi.model.sizes import ModelSize, encoder_size
 
+SAM_MPP = 0.25
+"""SAM was not made for any; nuclei are as large as it likes objects at 40x."""
 _CARD, _HASH = "sac_wsi_card", "sha256"
 
 
@@ -82,11 +85,33 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"{path} has a damaged header.") from None
 
 
+def sam_header(path: Path) -> Header:
+    """A card for one of Meta's own files: zero-shot, prompted by a person, at any resolution."""
+    encoder = encoder_of(read_sam_file(path), str(path))
+    size = ModelSize("sam", encoder, tile_px=64 * encoder_size(encoder).patch_px)
+    card = Card(name=path.stem, size=size, mpp=SAM_MPP, mpp_range=(0.01, 20.0))
+    return Header(card, file_sha256(path))
+
+
+def file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
     """The model in float32 and evaluation mode, on the CPU; its hash and every tensor checked.
 
-    A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on.
+    A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on. One of Meta's own
+    files (.pth) gives SAM as it is.
     """
+    if path.suffix == ".pth":
+        header = sam_header(path)
+        model = build_model(header.card.size)
+        load_sam(sam_parts(model), read_sam_file(path), str(path))
+        return model.eval(), header
     header = read_header(path)
     tensors = _read_tensors(path)
     if hash_tensors(tensors) != header.sha256:
@@ -113,11 +138,7 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
 
 
 def _require_base(base: Path, card: Card) -> None:
-    try:
-        with base.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{base} cannot be read: {error.strerror}.") from None
+    found = file_sha256(base)
     if found != card.base_sha256:
         raise CheckpointError(
             f"{base} is not the SAM file that {card.name} was trained on ({card.base}): its SHA-256 is "
@@ -159,9 +180,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def verify(path: Path) -> list[str]:
     """What is wrong with a checkpoint; nothing, if it can be used."""
     try:
-        if path.suffix == ".pth":
-            read_sam_file(path)
-        elif read_header(path).card.kind == "whole":
+        if path.suffix == ".pth" or read_header(path).card.kind == "whole":
             load_model(path)
         elif hash_tensors(_read_tensors(path)) != read_header(path).sha256:
             return [f"{path}: the weights are not those that were written. Copy it again."]

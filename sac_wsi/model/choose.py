@@ -10,7 +10,7 @@ from typing import Any
 
 from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.card import Card
-from sac_wsi.model.checkpoint import read_header
+from sac_wsi.model.checkpoint import read_header, sam_header
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.model_files import find_model_file, models_folder
@@ -25,9 +25,12 @@ def choose_segmenter(
     device: str = "auto",
     precision: str = "auto",
 ) -> SacSegmenter:
-    """``model`` is a checkpoint's file or its name in the models folder; ``changes`` go over its settings."""
+    """``model`` is a checkpoint's file, or its name in the models folder; or one of Meta's own files of SAM.
+
+    ``changes`` go over its settings.
+    """
     path = find_checkpoint(model)
-    header = read_header(path)
+    header = sam_header(path) if path.suffix == ".pth" else read_header(path)
     settings = build(InferenceSettings, merged(asdict(header.card.inference), changes), "sac.")
     return SacSegmenter(
         path=path.absolute(),
@@ -41,18 +44,13 @@ def choose_segmenter(
 
 def find_checkpoint(model: str) -> Path:
     path = Path(model)
-    if path.suffix == ".pth":
-        raise CheckpointError(
-            f"{model} is a file of SAM itself: needed a checkpoint of sac-wsi (.safetensors). Pass this one "
-            "as --sam-checkpoint beside it."
-        )
-    if path.suffix == ".safetensors" or "/" in model:
+    if path.suffix in (".safetensors", ".pth") or "/" in model:
         if not path.is_file():
             raise CheckpointError(f"The checkpoint {model} does not exist: check the path.")
         return path
+    if found := find_model_file(model):
+        return found
     names = sorted(p.stem for p in models_folder().glob("*.safetensors"))
-    if model in names:
-        return models_folder() / f"{model}.safetensors"
     known = ["classical", *names]
     near = difflib.get_close_matches(model, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}, or a file."

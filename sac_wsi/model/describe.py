@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.checkpoint import read_header
+from sac_wsi.model.checkpoint import read_header, sam_header
 from sac_wsi.model.counts import count_parameters, paper_counts
 from sac_wsi.model.sizes import FAMILIES, Family, paper_size
+from sac_wsi.model_files import find_model_file
 
 
 def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]:
@@ -26,10 +27,10 @@ def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]
             **asdict(paper_counts(family, chosen)),
             "size": asdict(paper_size(family, chosen)),
         }
-    path = Path(name_or_path)
-    if not path.exists():
+    path = Path(name_or_path) if Path(name_or_path).exists() else find_model_file(name_or_path)
+    if path is None:
         raise ConfigError(
-            f"There is no model {name_or_path!r}: needed a file, or one of {', '.join(FAMILIES)}."
+            f"There is no model {name_or_path!r} here: needed a file, or one of {', '.join(FAMILIES)}."
         )
-    header = read_header(path)
+    header = sam_header(path) if path.suffix == ".pth" else read_header(path)
     return {"sha256": header.sha256, **asdict(count_parameters(header.card.size)), **asdict(header.card)}

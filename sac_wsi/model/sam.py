@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.sizes import decoder_size, encoder_size
+from sac_wsi.model.sizes import ENCODERS, decoder_size, encoder_size
 
 State = dict[str, Tensor]
 
@@ -91,6 +91,22 @@ def read_sam_file(path: Path) -> State:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no table of tensors: needed a SAM checkpoint.")
     return state
+
+
+def encoder_of(state: State, what: str) -> str:
+    """Which encoder a state of SAM belongs to, by its width and depth."""
+    patch, width = state.get("image_encoder.patch_embed.proj.weight"), -1
+    depth = sum(name.endswith(".attn.qkv.weight") for name in state)
+    if patch is not None and patch.ndim == 4:
+        width = patch.shape[0]
+    for name, size in ENCODERS.items():
+        if (size.width, size.depth) == (width, depth):
+            return name
+    known = ", ".join(f"{name} {size.width} x {size.depth}" for name, size in ENCODERS.items())
+    raise CheckpointError(
+        f"{what} has an encoder of width {width} and depth {depth}; needed one of SAM's (width x depth): "
+        f"{known}."
+    )
 
 
 def load_sam(sam: nn.Module, state: State, what: str) -> None:

@@ -131,7 +131,7 @@ def test_the_command(sac, slide, checkpoint, tmp_path):
 
 
 def test_a_persons_points(sac, slide, checkpoint, tmp_path):
-    """With a prompter told to be blind only the person's nucleus is found; points off the slide are refused."""
+    """With a prompter told to be blind only the person's nucleus is found."""
     anchors = SLIDE.truth(SLIDE.box).anchor_yx
     # in the first tile's core, where no other tile looks
     y, x = next(yx for yx in anchors.tolist() if all(8 < v < 40 for v in yx))
@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_refused_by_name(slide, checkpoint, tmp_path):
         run("sac.points.positive=300")
     with pytest.raises(CheckpointError, match="does not exist"):
         run(model=tmp_path / "none.safetensors")
-    with pytest.raises(CheckpointError, match="a file of SAM itself"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         run(model=tmp_path / "sam.pth")
     with pytest.raises(ConfigError, match="Did you mean classical"):
         run(model="clasical")
@@ -194,3 +194,20 @@ def test_only_what_was_trained_beside_the_file_of_sam(slide, model, card, tmp_pa
     settings.append(f"sam_checkpoint={json.dumps(str(tmp_path / 'sam.pth'))}")
     run = segment_slide(slide, tmp_path / "n.geojson", config=load_config(overrides=settings))
     assert run.provenance["manifest"]["model"]["name"] == "nano"
+
+
+def test_sam_itself_prompted_by_a_person(slide, tmp_path):
+    """Zero-shot: Meta's file as it is, at the size of our smallest encoder."""
+    torch.manual_seed(2)
+    torch.save(build_sam("vit_nano", 512).state_dict(), tmp_path / "sam.pth")
+    (tmp_path / "p.geojson").write_text('{"type": "MultiPoint", "coordinates": [[200, 100], [350, 300]]}')
+    files = {"model": tmp_path / "sam.pth", "points": tmp_path / "p.geojson"}
+    settings = [*(f"{key}={json.dumps(str(file))}" for key, file in files.items()), "tissue=none"]
+    for way in ("semantic", "instance"):
+        out = tmp_path / way / "n.geojson"
+        out.parent.mkdir()
+        run = segment_slide(slide, out, config=load_config(overrides=[*settings, f"sac.way={way}"]))
+        assert run.provenance["model"]["name"] == "sam"
+    torch.save({"a": torch.zeros(1)}, tmp_path / "sam.pth")
+    with pytest.raises(CheckpointError, match="width -1 and depth 0"):
+        segment_slide(slide, tmp_path / "m.geojson", config=load_config(overrides=settings))
