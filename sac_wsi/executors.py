@@ -113,14 +113,22 @@ def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
+def check_workers(workers: int | str) -> None:
+    """RequestError for what is neither a number of processes nor an address."""
+    if isinstance(workers, int) and workers < 1:
+        raise RequestError(f"--workers {workers}: needed a number of at least 1, or a scheduler's address.")
+    if isinstance(workers, str) and not _ADDRESS.fullmatch(workers):
+        # before Dask sees it: its client does not clean up after an address that it cannot parse
+        raise RequestError(f"--workers {workers!r} is neither a number nor an address. {_ADDRESS_HINT}")
+
+
 @contextmanager
 def make_executor(workers: int | str) -> Iterator[Executor]:
     """1: serial. N > 1: a LocalCluster of N processes on loopback. An address: the cluster there."""
+    check_workers(workers)
     if workers == 1:
         yield SerialExecutor()
         return
-    if isinstance(workers, int) and workers < 1:
-        raise RequestError(f"--workers {workers}: needed a number of at least 1, or a scheduler's address.")
     import dask
     import distributed  # noqa: F401 - its defaults first: else the end of `set` takes them away with ours
 
@@ -134,9 +142,6 @@ def _client(workers: int | str) -> Iterator[Any]:
     from distributed import Client
 
     if isinstance(workers, str):
-        if not _ADDRESS.fullmatch(workers):
-            # before Dask sees it: its client does not clean up after an address that it cannot parse
-            raise RequestError(f"--workers {workers!r} is neither a number nor an address. {_ADDRESS_HINT}")
         try:
             client = Client(workers, timeout="20s", set_as_default=False)
             client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)

@@ -16,7 +16,7 @@ import zarr
 from sac_wsi import __version__
 from sac_wsi.config import SegmentConfig, settings_digest
 from sac_wsi.errors import InputChanged
-from sac_wsi.executors import Executor, make_executor
+from sac_wsi.executors import Executor, check_workers, make_executor
 from sac_wsi.finish import FINAL, FinishBlock
 from sac_wsi.identity import model_namespace
 from sac_wsi.journal import Journal, differences, discard, open_journal, publish
@@ -81,6 +81,8 @@ def segment_slide(
     """
     begin = time.perf_counter()
     begin_task("plan")
+    if isinstance(workers, int | str):
+        check_workers(workers)
     watch = _Watch(on_progress)
     outs = [out] if isinstance(out, str | os.PathLike) else list(out)
     outputs = plan_outputs([Path(o) for o in outs])

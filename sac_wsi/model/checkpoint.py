@@ -117,6 +117,7 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
     if hash_tensors(tensors) != header.sha256:
         raise CheckpointError(f"{path}: the weights are not those that were written. Copy it again.")
     model = build_model(header.card.size)
+    model.use_pixels(header.card.pixel_mean, header.card.pixel_std)
     state: State = {
         name: value.float() if value.is_floating_point() else value for name, value in tensors.items()
     }

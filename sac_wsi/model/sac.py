@@ -51,6 +51,11 @@ class SacModel(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
+    def use_pixels(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        """Another normalisation than SAM's own."""
+        for name, values in (("pixel_mean", mean), ("pixel_std", std)):
+            self.get_buffer(name).copy_(torch.tensor(values).view(3, 1, 1))
+
     def normalise(self, rgb: Tensor) -> Tensor:
         """(B, 3, tile, tile) from (B, 3, tile, tile) RGB values 0..255 of any type."""
         side = self.size.tile_px

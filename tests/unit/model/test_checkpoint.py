@@ -40,6 +40,14 @@ def test_what_is_saved_is_loaded(make_model, card, tmp_path):
     assert verify(tmp_path / "m.safetensors") == []
 
 
+def test_the_cards_normalisation_is_used(make_model, card, rgb, tmp_path):
+    save_checkpoint(
+        tmp_path / "m", make_model(), replace(card, pixel_mean=(0.0, 0.0, 0.0), pixel_std=(2, 2, 2))
+    )
+    model, _ = load_model(tmp_path / "m")
+    assert torch.equal(model.normalise(rgb), rgb / 2)
+
+
 def test_the_same_weights_are_the_same_bytes(make_model, card, tmp_path):
     for name in ("a", "b"):
         save_checkpoint(tmp_path / name, make_model(), card, torch.float16)
