@@ -62,10 +62,15 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Segm
     >>> load_config(overrides=["grid.halo_um=20"]).grid.halo_um
     20.0
     """
+    return build(SegmentConfig, read_settings(path, overrides))
+
+
+def read_settings(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """A YAML file as nested mappings, with ``section.key=value`` overrides."""
     settings = _read_yaml(path) if path else {}
     for override in overrides:
         _override(settings, override)
-    return build(SegmentConfig, settings)
+    return settings
 
 
 def settings_digest(config: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import types
 from collections.abc import Mapping, Sequence
@@ -54,12 +55,22 @@ def convert(value: Any, wanted: Any, name: str) -> Any:
 
 
 def _plain(value: Any, wanted: type, name: str) -> Any:
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if wanted is float:
+        value = _number(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise ConfigError(f"{name} is {value!r}; needed {_described(wanted)}.")
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise ConfigError(f"{name} is {value!r}; needed a finite number.")
+    return value
+
+
+def _number(value: Any) -> Any:
+    """A float from a whole number, or from 1e-3, which YAML takes for a text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
     return value
 
 
