@@ -4,8 +4,7 @@
 
 Each DIR holds ``images/`` and ``labels/`` (one id per nucleus) of the same stems at ``--image-mpp``.
 Images are area-averaged to the segmenter's resolution, its answer is enlarged again and scored on the
-full image: Dice, AJI (Kumar et al. 2017, each unmatched prediction added once) and PQ (IoU > 0.5),
-as means over images.
+full image: Dice, AJI and PQ as in ``sac_wsi.metrics``, as means over images.
 """
 
 from __future__ import annotations
@@ -23,36 +22,11 @@ from skimage.io import imread
 from sac_wsi.classical import ClassicalSegmenter, ClassicalSettings
 from sac_wsi.geometry import Box
 from sac_wsi.masks import labels_from_nuclei
+from sac_wsi.metrics import ImageScores, score_image, summarise
 from sac_wsi.segmenter import RgbTile
 
 Labels = NDArray[np.int64]
 HALVES = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}
-
-
-def overlaps(truth: Labels, found: Labels) -> Labels:
-    """Pixels shared by each true (row) and each found (column) id, 0 being background."""
-    columns = int(found.max()) + 1
-    joint = np.bincount((truth * columns + found).ravel(), minlength=(int(truth.max()) + 1) * columns)
-    return joint.reshape(-1, columns)
-
-
-def scores(truth: Labels, found: Labels) -> tuple[float, float, float]:
-    """Dice of the foreground, AJI and PQ."""
-    joint = overlaps(truth, found)
-    true_px, found_px, shared = joint.sum(1)[1:], joint.sum(0)[1:], joint[1:, 1:]
-    dice = 2 * shared.sum() / max(1, true_px.sum() + found_px.sum())
-    if not shared.size:
-        return float(dice), 0.0, 0.0
-    union = true_px[:, None] + found_px[None, :] - shared
-    iou = shared / np.maximum(union, 1)
-    best = iou.argmax(1)
-    hit = np.take_along_axis(iou, best[:, None], 1)[:, 0] > 0
-    rows = np.flatnonzero(hit)
-    unused = np.setdiff1d(np.arange(len(found_px)), best[hit])
-    outer = union[rows, best[hit]].sum() + true_px[~hit].sum() + found_px[unused].sum()
-    matched = iou > 0.5
-    quality = iou[matched].sum() / ((np.count_nonzero(true_px) + np.count_nonzero(found_px)) / 2)
-    return float(dice), float(shared[rows, best[hit]].sum() / outer), float(quality)
 
 
 def shrink(rgb: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
@@ -81,7 +55,8 @@ def main() -> None:
     segmenter.segment([RgbTile(warm_up, Box.of_shape(warm_up.shape[:2]))])  # compiles
 
     for folder in args.data:
-        rows, seconds, pixels = [], 0.0, 0
+        images: list[ImageScores] = []
+        seconds, pixels = 0.0, 0
         for stem, rgb, truth in labelled_images(folder, args.half):
             tile = shrink(rgb, factor)
             start = time.process_time()
@@ -91,10 +66,11 @@ def main() -> None:
                 labels_from_nuclei(nuclei, Box.of_shape(tile.shape[:2])), np.ones((factor, factor), np.int64)
             )
             height, width = found.shape
-            rows.append(scores(truth[:height, :width], found))
-            print(f"{stem:26s} dice {rows[-1][0]:.3f}  aji {rows[-1][1]:.3f}  pq {rows[-1][2]:.3f}")
-        dice, aji, pq = np.mean(rows, axis=0)
-        print(f"{folder.name} ({args.half}, {len(rows)} images): dice {dice:.4f}  aji {aji:.4f}  pq {pq:.4f}")
+            scores = score_image(truth[:height, :width], found, name=stem)
+            images.append(scores)
+            print(f"{stem:26s} dice {scores.dice:.3f}  aji {scores.aji:.3f}  pq {scores.pq:.3f}")
+        told = "  ".join(f"{name} {summarise(images).mean[name]:.4f}" for name in ("dice", "aji", "pq"))
+        print(f"{folder.name} ({args.half}, {len(images)} images): {told}")
         speed = pixels / seconds / 1e6
         print(f"  {speed:.1f} MPix/s per core at {args.mpp} um/px, settings {segmenter.settings}")
 

@@ -26,9 +26,19 @@ LAYERS = (
         "nuclei",
         "bits",
     },
-    {"masks", "grid", "stain", "segmenter", "polygons", "measure", "identity", "stitch", "slide"},
+    {"metrics", "masks", "grid", "stain", "segmenter", "polygons", "measure", "identity", "stitch", "slide"},
     {"prompts", "target_maps", "instances"},
-    {"tissue", "region", "person_points", "ellipses", "classical", "testing", "model", "train"},
+    {
+        "label_files",
+        "tissue",
+        "region",
+        "person_points",
+        "ellipses",
+        "classical",
+        "testing",
+        "model",
+        "train",
+    },
     {
         "journal",
         "executors",
@@ -43,7 +53,7 @@ LAYERS = (
         "publish",
     },
     {"config", "outputs", "run"},
-    {"plan", "segment", "verify", "picture", "demo"},
+    {"plan", "segment", "verify", "picture", "demo", "evaluate"},
     {"cli"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
