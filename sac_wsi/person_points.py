@@ -66,7 +66,8 @@ def _points(node: Any, path: Path, *, positive: bool) -> Iterator[tuple[float, f
 
 
 def _is_negative(feature: Any) -> bool:
-    classification = (feature.get("properties") or {}).get("classification")
+    properties = feature.get("properties")
+    classification = properties.get("classification") if isinstance(properties, dict) else None
     name = classification.get("name") if isinstance(classification, dict) else classification
     return isinstance(name, str) and name.strip().lower() in NEGATIVE
 

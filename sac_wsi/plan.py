@@ -62,8 +62,8 @@ class Plan:
         config = self.config.to_json()
         del config["grid"]["block_tiles"], config["batch_tiles"]
         config["tissue"] = _region_by_content(self.tissue_from)
-        for file in ("points", "model", "sam_checkpoint"):
-            del config[file]  # they count by content, in the model's fingerprint
+        for name in ("points", "model", "sam_checkpoint", "device", "precision"):
+            del config[name]  # they count by content, or by what they came to, in the model's fingerprint
         return {
             "version": __version__,
             "slide": {"fingerprint": self.info.fingerprint, "mpp": self.mpp},
@@ -145,9 +145,10 @@ def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame
     with_points = getattr(segmenter, "with_points", None)
     if with_points is None:
         raise ConfigError(f"{segmenter.name} takes no points: leave out --points, or choose a checkpoint.")
-    # a pixel's number is the place of its centre
-    in_frame = (points.yx_level0 / frame.downsample - 0.5).astype(np.float32)
-    return with_points(in_frame, points.positive)  # type: ignore[no-any-return]
+    pixels = np.floor(points.yx_level0 / frame.downsample).astype(np.int32)
+    # the frame holds whole pixels only: at its far edges it may end a little before the slide
+    inside = np.minimum(pixels, np.array(frame.shape_yx, np.int32) - 1)
+    return with_points(inside, points.positive)  # type: ignore[no-any-return]
 
 
 def tissue_of(plan: Plan) -> TissueMask:

@@ -81,16 +81,19 @@ class PointSettings:
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:
-            raise ConfigError(f"points.way is {self.way!r}: needed {' or '.join(WAYS)}. Set points.way=O.")
-        _check_threshold("points.tau", self.tau)
+            raise ConfigError(
+                f"sac.points.way is {self.way!r}: needed {' or '.join(WAYS)}. Set sac.points.way=O."
+            )
+        _check_threshold("sac.points.tau", self.tau)
         for name in ("positive", "negative"):
             count = getattr(self, name)
             if not 0 <= count <= MOST_POINTS:
                 raise ConfigError(
-                    f"points.{name} is {count}: needed 0 to {MOST_POINTS}. Set points.{name}={MOST_POINTS}."
+                    f"sac.points.{name} is {count}: needed 0 to {MOST_POINTS}. Set "
+                    f"sac.points.{name}={MOST_POINTS}."
                 )
         if self.seed < 0:
-            raise ConfigError(f"points.seed is {self.seed}: needed 0 or more. Set points.seed=0.")
+            raise ConfigError(f"sac.points.seed is {self.seed}: needed 0 or more. Set sac.points.seed=0.")
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,11 @@ class CentreSettings:
 
     def __post_init__(self) -> None:
         for name in ("foreground", "centre", "boundary"):
-            _check_threshold(f"centres.{name}", getattr(self, name))
+            _check_threshold(f"sac.centres.{name}", getattr(self, name))
         if self.min_area_px < 1:
             raise ConfigError(
-                f"centres.min_area_px is {self.min_area_px}: needed 1 or more. Set centres.min_area_px=1."
+                f"sac.centres.min_area_px is {self.min_area_px}: needed 1 or more. Set "
+                "sac.centres.min_area_px=1."
             )
 
 

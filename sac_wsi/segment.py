@@ -126,6 +126,8 @@ def _make_store(
     watch: _Watch,
 ) -> None:
     """Every step from the slide to the published store; each goes on where an earlier attempt stopped."""
+    if isinstance(workers, int) and hasattr(plan.segmenter, "load"):
+        plan.segmenter.load()  # before anything is begun; on a cluster other machines do the work
     cut = {"block_tiles": plan.grid.block_tiles}
     mine = make_executor(workers) if isinstance(workers, int | str) else nullcontext(workers)
     with open_journal(outputs.partial, {**manifest, "work": cut}) as journal, mine as executor:

@@ -14,7 +14,7 @@ from sac_wsi import __version__
 from sac_wsi.cli.kernels import keep_kernels_somewhere
 from sac_wsi.errors import SacWsiError
 
-_COMMANDS = ("segment", "export", "info", "verify", "overlay", "demo", "models", "train", "evaluate")
+_COMMANDS = ("segment", "export", "info", "verify", "overlay", "demo", "models", "data", "train", "evaluate")
 
 
 class _Commands(click.Group):

@@ -168,16 +168,18 @@ def _as_text(value: object) -> str:
 
 
 @command.command("verify")
-@click.argument("path", type=click.Path(path_type=Path))
-def verify_model(path: Path) -> None:
-    """Check the file of weights PATH.
+@click.argument("model", metavar="NAME|FILE")
+def verify_model(model: str) -> None:
+    """Check a file of weights.
 
     \b
     Example:
       sac-wsi models verify sac_vit_h.safetensors
     """
     from sac_wsi.model.checkpoint import verify
+    from sac_wsi.model_files import find_model_file
 
+    path = find_model_file(model) or Path(model)
     findings = verify(path)
     for finding in findings:
         click.echo(finding)

@@ -90,7 +90,8 @@ def command(
     from sac_wsi.segment import segment_slide
 
     named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
-    chosen = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
+    given = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value is not None}
+    chosen = [f"{key}={text}" for key, text in given.items()]
     config = load_config(config_file, [*overrides, *chosen])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr that --out asks for: leave one out.")

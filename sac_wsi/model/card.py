@@ -61,6 +61,8 @@ class Card:
             raise ConfigError(
                 f"{self.name}: mpp {self.mpp} with range {self.mpp_range}: needed low <= mpp <= high."
             )
+        if min(self.pixel_std) <= 0:
+            raise ConfigError(f"{self.name}: pixel_std {self.pixel_std}, needed above 0.")
         if self.kind == "trained" and not (self.base and self.base_sha256):
             raise ConfigError(f"{self.name} holds only what was trained: needed base and base_sha256.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from sac_wsi.model.card import Card, card_from_json
 from sac_wsi.model.sac import SacModel, build_model, learns
 from sac_wsi.model.sam import State, check_state, encoder_of, load_sam, read_sam_file
 from sac_wsi.model.sizes import ModelSize, encoder_size
+from sac_wsi.model_files import MODEL_FILES
 
 SAM_MPP = 0.25
 """SAM was not made for any; nuclei are as large as it likes objects at 40x."""
@@ -32,9 +33,18 @@ class Header:
     card: Card
     sha256: str
 
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides the answer to a tile: weights, sizes, resolution, normalisation."""
+        card = self.card
+        told = [self.sha256, card.base_sha256, asdict(card.size), card.mpp, card.pixel_mean, card.pixel_std]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
 
 def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:
     """Write the weights (of ``card.kind``) and return their hash."""
+    if card.size != model.size:
+        raise ValueError(f"the card is of {card.size}, the model of {model.size}")
     keep = trained_names(model) if card.kind == "trained" else set(model.state_dict())
     tensors = {
         name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
@@ -113,9 +123,7 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
         load_sam(sam_parts(model), read_sam_file(path), str(path))
         return model.eval(), header
     header = read_header(path)
-    tensors = _read_tensors(path)
-    if hash_tensors(tensors) != header.sha256:
-        raise CheckpointError(f"{path}: the weights are not those that were written. Copy it again.")
+    tensors = _read_checked(path, header)
     model = build_model(header.card.size)
     model.use_pixels(header.card.pixel_mean, header.card.pixel_std)
     state: State = {
@@ -129,13 +137,33 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
             )
         _require_base(base, header.card)
         load_sam(sam_parts(model), read_sam_file(base), str(base))
-        trained = trained_names(model)
-        check_state(state, {n: v for n, v in model.state_dict().items() if n in trained}, str(path))
-        model.load_state_dict(state, strict=False)
-    else:
-        check_state(state, model.state_dict(), str(path))
-        model.load_state_dict(state)
+    model.load_state_dict(state, strict=header.card.kind == "whole")
     return model.eval(), header
+
+
+def _read_checked(path: Path, header: Header) -> State:
+    """The tensors, if they are those that were written and that the card's sizes need.
+
+    Nothing large is made before: the sizes are compared on tensors without memory.
+    """
+    tensors = _read_tensors(path)
+    if hash_tensors(tensors) != header.sha256:
+        raise CheckpointError(f"{path}: the weights are not those that were written. Copy it again.")
+    with torch.device("meta"):
+        model = build_model(header.card.size)
+    wanted = model.state_dict()
+    if header.card.kind == "trained":
+        trained = trained_names(model)
+        wanted = {name: value for name, value in wanted.items() if name in trained}
+    check_state(tensors, wanted, str(path))
+    return tensors
+
+
+def _require_published(path: Path) -> None:
+    """A file under the name of one of Meta's has to be it."""
+    known = {model.file: model.sha256 for model in MODEL_FILES}
+    if path.name in known and file_sha256(path) != known[path.name]:
+        raise CheckpointError(f"{path} is not the file that Meta published under this name. Fetch it again.")
 
 
 def _require_base(base: Path, card: Card) -> None:
@@ -181,10 +209,11 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def verify(path: Path) -> list[str]:
     """What is wrong with a checkpoint; nothing, if it can be used."""
     try:
+        _require_published(path)
         if path.suffix == ".pth" or read_header(path).card.kind == "whole":
             load_model(path)
-        elif hash_tensors(_read_tensors(path)) != read_header(path).sha256:
-            return [f"{path}: the weights are not those that were written. Copy it again."]
+        else:
+            _read_checked(path, read_header(path))
     except SacWsiError as error:
         return [str(error)]
     return []

@@ -11,6 +11,7 @@ from typing import Any
 from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import read_header, sam_header
+from sac_wsi.model.features import resolve
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.model_files import find_model_file, models_folder
@@ -32,6 +33,7 @@ def choose_segmenter(
     path = find_checkpoint(model)
     header = sam_header(path) if path.suffix == ".pth" else read_header(path)
     settings = build(InferenceSettings, merged(asdict(header.card.inference), changes), "sac.")
+    device, precision = resolve(device, precision)
     return SacSegmenter(
         path=path.absolute(),
         header=header,

@@ -40,7 +40,8 @@ def embed_prompts(
     points = (xy, labels) if xy.shape[1] else None
     # in full precision: a coordinate in bfloat16 is off by several pixels
     with torch.autocast(xy.device.type, enabled=False):
-        tokens, dense = encoder(points=points, boxes=boxes, masks=mask_logits)
+        masks = None if mask_logits is None else mask_logits.float()
+        tokens, dense = encoder(points=points, boxes=boxes, masks=masks)
     if points is None and boxes is None:
         tokens = tokens.expand(xy.shape[0], -1, -1)
     return Prompted(tokens, dense)

@@ -32,5 +32,7 @@ def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]
         raise ConfigError(
             f"There is no model {name_or_path!r} here: needed a file, or one of {', '.join(FAMILIES)}."
         )
+    if encoder:
+        raise ConfigError("--encoder goes with a family; a file has its own: leave it out.")
     header = sam_header(path) if path.suffix == ".pth" else read_header(path)
     return {"sha256": header.sha256, **asdict(count_parameters(header.card.size)), **asdict(header.card)}

@@ -1,14 +1,17 @@
-"""The networks over tiles: pixels in, embedding and maps out. Batches are of one size, always.
+"""The networks over tiles: pixels in, embedding and maps out.
 
-A kernel may choose another order of sums for another batch size, and a rerun that cuts the work elsewhere
-must find the same nuclei: so a batch that is not full is filled up with white tiles.
+A kernel may choose another order of sums for another size of batch or number of threads, and a rerun that
+cuts the work elsewhere must find the same nuclei. So batches are of one size, filled up with white tiles; and
+on a CPU a tile is the work of one thread, as many tiles at a time as there are threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +20,9 @@ from torch import Tensor
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.sac import SacModel
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 WHITE = 255
 
@@ -31,8 +37,20 @@ class Runner:
 
     @property
     def batch(self) -> int:
-        """On a CPU a batch gains nothing."""
         return 1 if self.device == "cpu" else 4
+
+    def map(self, work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
+        """``work`` on batches of the items, in order."""
+        batches = [items[first : first + self.batch] for first in range(0, len(items), self.batch)]
+        if self.device != "cpu":
+            return [result for batch in batches for result in work(batch)]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads, "tile") as pool:
+                return [result for results in pool.map(work, batches) for result in results]
+        finally:
+            torch.set_num_threads(threads)
 
     def arithmetic(self) -> AbstractContextManager[object]:
         if not self.bf16:
@@ -52,14 +70,8 @@ class Features:
     maps: NDArray[np.float32] | None
 
 
-def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> Iterator[Features]:
-    """In order. Tiles are (h, w, 3), at most of the model's size; smaller ones are set on white."""
-    for first in range(0, len(tiles), runner.batch):
-        some = tiles[first : first + runner.batch]
-        yield from _of_batch(runner, some)
-
-
-def _of_batch(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> Iterator[Features]:
+def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> list[Features]:
+    """Of one batch. Tiles are (h, w, 3), at most of the model's size; smaller ones are set on white."""
     model, side = runner.model, runner.model.size.tile_px
     pixels = np.full((runner.batch, side, side, 3), WHITE, np.uint8)
     for i, tile in enumerate(tiles):
@@ -74,18 +86,26 @@ def _of_batch(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> Iterator[Fe
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
         embedding = model.encode(images) if model.image_encoder is not None else None
         maps = model.maps(images).float().sigmoid().cpu().numpy() if model.prompter is not None else None
-    for i in range(len(tiles)):
-        yield Features(
+    return [
+        Features(
             embedding=None if embedding is None else embedding[i : i + 1],
             maps=None if maps is None else maps[i],
         )
+        for i in range(len(tiles))
+    ]
+
+
+def resolve(device: str, precision: str) -> tuple[str, str]:
+    """``auto`` settled: CUDA where there is one, bf16 there and float32 elsewhere."""
+    has_cuda = torch.cuda.is_available()
+    if device == "auto":
+        device = "cuda" if has_cuda else "cpu"
+    if precision == "auto":
+        precision = "bf16" if device == "cuda" and has_cuda and torch.cuda.is_bf16_supported() else "float32"
+    return device, precision
 
 
 def make_runner(model: SacModel, device: str, precision: str) -> Runner:
-    """``auto`` settled: CUDA where there is one, bf16 there and float32 elsewhere."""
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
+    if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
-    chosen = ("cuda" if has_cuda else "cpu") if device == "auto" else device
-    bf16 = precision == "bf16" or (precision == "auto" and chosen == "cuda")
-    return Runner(model.to(chosen), chosen, bf16)
+    return Runner(model.to(device), device, precision == "bf16")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,8 +49,11 @@ def instance_nuclei(
         masks, scores, corners = _decode(runner, features, xy[some], labels[some], window, settings)
         masks[:, :, :] &= _on_slide(corners, side, shape_yx)
         places = [
-            ((corner_yx[0] + int(y), corner_yx[1] + int(x)), mask)
-            for (y, x), mask in zip(corners, masks, strict=True)
+            (
+                (corner_yx[0] + int(y), corner_yx[1] + int(x)),
+                _piece_at(mask, point[1] - int(y), point[0] - int(x)),
+            )
+            for (y, x), mask, point in zip(corners, masks, xy[some, 0].astype(int), strict=True)
         ]
         found.append(nuclei_from_masks(places, scores))
     nuclei = concat(found)
@@ -107,6 +111,15 @@ def _decode(
             masks = _to_pixels(logits, window * cell, settings.mask_probability)
     scores = iou.float().clamp(0, 1).cpu().numpy()
     return masks.cpu().numpy(), scores, (corners * cell).cpu().numpy()
+
+
+def _piece_at(mask: NDArray[np.bool_], y: int, x: int) -> NDArray[np.bool_]:
+    """The piece of a mask that holds its prompt; the mask as it is where none does."""
+    pieces, count = ndimage.label(mask)
+    if count < 2 or not pieces[y, x]:
+        return mask
+    piece: NDArray[np.bool_] = pieces == pieces[y, x]
+    return piece
 
 
 def _cells(features: Features) -> tuple[int, int]:

@@ -83,14 +83,15 @@ def read_sam_file(path: Path) -> State:
             f"{path} holds more than tensors; nothing of it was run. Needed a SAM checkpoint such as "
             "sam_vit_b_01ec64.pth."
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - torch's reader raises whatever a damaged file makes it meet
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is truncated or something "
             "else. Fetch it again."
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no table of tensors: needed a SAM checkpoint.")
-    return state
+    return dict(state)
 
 
 def encoder_of(state: State, what: str) -> str:
@@ -126,6 +127,10 @@ def check_state(state: State, wanted: State, what: str) -> None:
         f"{name} is {tuple(state[name].shape)}, needed {tuple(wanted[name].shape)}"
         for name in wanted
         if name in state and state[name].shape != wanted[name].shape
+    ] + [
+        f"{name} is {state[name].dtype}"
+        for name in wanted
+        if name in state and state[name].is_floating_point() != wanted[name].is_floating_point()
     ]
     told = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
     if any(told.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from sac_wsi.instances import seeded_watershed
 from sac_wsi.masks import nuclei_from_labels
@@ -15,6 +16,7 @@ from sac_wsi.nuclei import Nuclei
 from sac_wsi.prompts import Points, nucleus_centres, region_centres
 
 Probability = NDArray[np.float32]
+_FOREGROUND = 0.5
 
 
 def semantic_probability(runner: Runner, features: Features, points: Points) -> Probability:
@@ -36,6 +38,23 @@ def seeds_of(maps: Probability | None, settings: InferenceSettings) -> NDArray[n
     if len(maps) == 3:
         return nucleus_centres(maps, settings.centres)
     return region_centres(maps[0] > settings.points.tau)
+
+
+def with_persons(
+    seeds_yx: NDArray[np.int32], person_yx: NDArray[np.int32], maps: Probability | None
+) -> NDArray[np.int32]:
+    """The person's points first, and those of the prompter that mean another nucleus.
+
+    One within the largest circle round either point that is foreground throughout means the same.
+    """
+    if maps is None or not len(person_yx) or not len(seeds_yx):
+        return np.concatenate([person_yx, seeds_yx])
+    depth = ndimage.distance_transform_edt(np.pad(maps[0] > _FOREGROUND, 1))[1:-1, 1:-1]
+    apart = np.linalg.norm(seeds_yx[:, None] - person_yx[None], axis=2)
+    reach = np.maximum(
+        depth[seeds_yx[:, 0], seeds_yx[:, 1]][:, None], depth[person_yx[:, 0], person_yx[:, 1]][None]
+    )
+    return np.concatenate([person_yx, seeds_yx[~(apart < reach).any(axis=1)]])
 
 
 def split(

@@ -81,6 +81,13 @@ class ModelSize:
         if self.tile_px < 2 * step or self.tile_px % step:
             raise ConfigError(f"tile_px is {self.tile_px}: needed a multiple of {step}.")
 
+        if not 0 <= self.lora_rank <= encoder_size(self.encoder).width:
+            raise ConfigError(f"lora_rank is {self.lora_rank}: needed 0 to the encoder's width.")
+        if self.prompter.width > 1024 or self.tile_px > 8192:
+            raise ConfigError(
+                f"prompter.width {self.prompter.width}, tile_px {self.tile_px}: needed at most 1024 and 8192."
+            )
+
     @property
     def rank(self) -> int:
         return self.lora_rank or encoder_size(self.encoder).width // 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sac_wsi.errors import ConfigError
+from pathlib import Path
+
 from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.data.pack import Pack
 from sac_wsi.train.images import Images, SyntheticImages
 
 _VALIDATION_SEED = 1 << 16
@@ -15,4 +17,5 @@ def open_images(config: TrainConfig) -> tuple[Images, Images]:
         made = SyntheticImages(data.images, data.side_px, config.mpp, seed=0)
         held_back = SyntheticImages(max(1, data.images // 4), data.side_px, config.mpp, _VALIDATION_SEED)
         return made, held_back
-    raise ConfigError(f"data.kind {data.kind} cannot be read yet: needed synthetic.")
+    pack = Pack.open(Path(data.path))
+    return pack.part("train"), pack.part("val")

@@ -102,18 +102,18 @@ def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, way, dic
 
 
 @pytest.mark.parametrize("way", ["prompter", "semantic", "instance"])
-def test_blocks_and_batches_do_not_show(slide, checkpoint, tmp_path, way):
-    texts = []
-    for i, cut in enumerate(
-        (("grid.block_tiles=1", "batch_tiles=1"), ("grid.block_tiles=3", "batch_tiles=5"))
-    ):
+def test_blocks_batches_and_workers_do_not_show(slide, checkpoint, tmp_path, way):
+    fine, coarse = ("grid.block_tiles=1", "batch_tiles=1"), ("grid.block_tiles=3", "batch_tiles=5")
+    cuts = [(fine, 1), (coarse, 1), (coarse, 2)]
+    told = set()
+    for i, (cut, workers) in enumerate(cuts if way == "instance" else cuts[:2]):
         settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.way={way}", *cut]
         (tmp_path / str(i)).mkdir()
         out = tmp_path / str(i) / "n.geojson"
-        segment_slide(slide, out, config=load_config(overrides=settings))
-        texts.append(out.read_bytes())
-    assert texts[0] == texts[1]
-    assert len(texts[0]) > 1000
+        run = segment_slide(slide, out, config=load_config(overrides=settings), workers=workers)
+        told.add(out.read_bytes() + run.nuclei["score"].tobytes())
+    assert len(told) == 1
+    assert len(told.pop()) > 1000
 
 
 def test_the_command(sac, slide, checkpoint, tmp_path):
@@ -179,6 +179,18 @@ def test_what_does_not_fit_is_refused_by_name(slide, checkpoint, tmp_path):
     with pytest.raises(RequestError, match=r"none\.geojson cannot be read"):
         run(f"points={json.dumps(str(tmp_path / 'none.geojson'))}")
     assert not list(tmp_path.iterdir())
+
+
+def test_bad_weights_show_before_anything_is_begun(slide, model, card, tmp_path):
+    bad = tmp_path / "bad.safetensors"
+    save_checkpoint(bad, model, card)
+    content = bytearray(bad.read_bytes())
+    content[-4:] = b"\xff\xff\xff\xff"
+    bad.write_bytes(content)
+    config = load_config(overrides=[f"model={json.dumps(str(bad))}"])
+    with pytest.raises(CheckpointError, match="not those that were written"):
+        segment_slide(slide, tmp_path / "n.geojson", config=config)
+    assert list(tmp_path.iterdir()) == [bad]
 
 
 def test_only_what_was_trained_beside_the_file_of_sam(slide, model, card, tmp_path):

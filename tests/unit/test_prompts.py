@@ -155,10 +155,13 @@ def test_points_are_x_before_y_in_float32_and_join_in_order():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"way": "o"}, "points.way is 'o': needed O or R. Set points.way=O."),
-        ({"tau": 1.0}, "points.tau is 1.0.*Set points.tau=0.5"),
+        ({"way": "o"}, "points.way is 'o': needed O or R. Set sac.points.way=O."),
+        ({"tau": 1.0}, "points.tau is 1.0.*Set sac.points.tau=0.5"),
         ({"tau": float("nan")}, "points.tau is nan"),
-        ({"positive": MOST_POINTS + 1}, "points.positive is 257: needed 0 to 256. Set points.positive=256"),
+        (
+            {"positive": MOST_POINTS + 1},
+            "points.positive is 257: needed 0 to 256. Set sac.points.positive=256",
+        ),
         ({"negative": -1}, "points.negative is -1"),
         ({"seed": -1}, "points.seed is -1"),
     ],

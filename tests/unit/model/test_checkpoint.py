@@ -112,7 +112,12 @@ def test_nan_and_other_shapes_are_refused_by_name(make_model, card, tmp_path):
     save_checkpoint(path, model, card)
     with pytest.raises(CheckpointError, match=r"NaN or infinity in mask_decoder\.iou_token\.weight"):
         load_model(path)
-    save_checkpoint(path, make_model(), replace(card, size=replace(card.size, lora_rank=3)))
+    other = replace(card, size=replace(card.size, lora_rank=3))
+    with pytest.raises(ValueError, match="the card is of"):
+        save_checkpoint(path, make_model(), other)
+    lying = make_model()
+    lying.size = other.size
+    save_checkpoint(path, lying, other)
     with pytest.raises(CheckpointError, match="misshapen"):
         load_model(path)
 

@@ -11,6 +11,7 @@ from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import read_header, save_checkpoint
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.segmenter import SacSegmenter
+from sac_wsi.model.semantic import with_persons
 from sac_wsi.segmenter import RgbTile
 
 
@@ -109,15 +110,51 @@ def test_without_prompts_the_instance_way_finds_nothing_and_the_semantic_way_dec
 def test_a_persons_points_are_prompts_and_vetoes(make_segmenter):
     at = tile(100, 200)
     segmenter = make_segmenter("instance", family="sam")
-    asked = segmenter.with_points(np.array([[130.0, 230.0]], np.float32), np.array([True]))
+    asked = segmenter.with_points(np.array([[130, 230]]), np.array([True]))
     found = asked.segment([at])[0]
     assert len(found) == 1
     assert len(asked.segment([tile(500, 500)])[0]) == 0
     inside = np.argwhere(found.mask(0))[0] + found.box[0, :2]
-    points = np.array([[130.0, 230.0], inside], np.float32)
+    points = np.array([[130, 230], inside])
     vetoed = segmenter.with_points(points, np.array([True, False]))
     assert len(vetoed.segment([at])[0]) == 0
     assert len({s.fingerprint for s in (segmenter, asked, vetoed)}) == 3
+
+
+def test_points_on_the_rims_of_a_tile(make_segmenter):
+    at = tile(100, 200)
+    for way in ("semantic", "instance", "prompter"):
+        for y, x in ((100, 200), (163, 263), (164, 264), (99, 199), (163, 200)):
+            asked = make_segmenter(way).with_points(np.array([[y, x]]), np.array([True]))
+            asked.segment([at])
+
+
+def test_a_click_on_a_nucleus_that_was_found_does_not_split_it():
+    y, x = np.mgrid[:64, :64]
+    maps = ((y - 30) ** 2 + (x - 30) ** 2 < 15**2).astype(np.float32)[None]
+    centre = np.array([[30, 30]], np.int32)
+    for click in ([30, 30], [37, 30], [30, 43], [20, 22]):
+        seeds = with_persons(centre, np.array([click], np.int32), maps)
+        assert seeds.tolist() == [click]
+    assert len(with_persons(centre, np.array([[60, 60]], np.int32), maps)) == 2
+
+
+def test_a_click_is_a_seed_of_the_prompters_own_way(make_segmenter):
+    segmenter, at = make_segmenter("prompter"), tile()
+    plain = segmenter.segment([at])[0]
+    large = int(np.argmax(plain.area_px))
+    inside = np.argwhere(plain.mask(large)) + plain.box[large, :2]
+    clicks = inside[[0, -1]]
+    asked = segmenter.with_points(clicks, np.array([True, True])).segment([at])[0]
+    assert not same(plain, asked)
+
+
+def test_the_fingerprint_knows_the_card(make_segmenter):
+    segmenter = make_segmenter("instance")
+    for change in ({"mpp": 0.4}, {"pixel_std": (1.0, 1.0, 1.0)}):
+        header = replace(segmenter.header, card=replace(segmenter.header.card, **change))
+        assert replace(segmenter, header=header).fingerprint != segmenter.fingerprint
+    assert replace(segmenter, precision="bf16").fingerprint != segmenter.fingerprint
 
 
 def test_the_fingerprint_knows_weights_and_settings(make_segmenter):

@@ -1,0 +1,59 @@
+"""Small made-up sets in the official layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SQUARE = [(11, 21), (19, 21), (19, 29), (11, 29)]
+"""X, Y as a MoNuSeg annotation has them."""
+
+
+def picture(seed: int, shape_yx: tuple[int, int] = (48, 64)) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(90, 230, (6, 8, 3), np.uint8)
+    large = Image.fromarray(coarse).resize(shape_yx[::-1], Image.Resampling.BICUBIC)
+    return np.array(large)
+
+
+def two_squares(shape_yx: tuple[int, int] = (48, 64), ids: tuple[int, int] = (1, 2)) -> np.ndarray:
+    labels = np.zeros(shape_yx, np.int32)
+    labels[4:12, 4:12] = ids[0]
+    labels[20:34, 30:40] = ids[1]
+    return labels
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def aperio(polygons: Sequence[Sequence[tuple[float, float]]], head: str = "", region: str = "") -> str:
+    regions = "".join(
+        f'<Region Id="{i}" Type="0" {region}><Vertices>'
+        + "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in polygon)
+        + "</Vertices></Region>"
+        for i, polygon in enumerate(polygons, 1)
+    )
+    return (
+        f'{head}<Annotations MicronsPerPixel="0.2520"><Annotation><Regions>{regions}</Regions></Annotation>'
+        "</Annotations>"
+    )
+
+
+def make_folders(root: Path, names: Sequence[str]) -> tuple[Path, Path]:
+    for seed, name in enumerate(names):
+        save(root / "images" / f"{name}.png", picture(seed))
+        save(root / "labels" / f"{name}.png", two_squares().astype(np.uint16))
+    return root / "images", root / "labels"
+
+
+def make_dsb(root: Path, names: Sequence[str]) -> Path:
+    for seed, name in enumerate(names):
+        save(root / name / "images" / f"{name}.png", picture(seed))
+        for number in (1, 2):
+            save(root / name / "masks" / f"m{number}.png", np.uint8(255) * (two_squares() == number))
+    return root

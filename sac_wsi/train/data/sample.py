@@ -1,0 +1,133 @@
+"""An image with its labels, read when asked for, and a set of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_wsi.errors import DataError
+
+Rgb = NDArray[np.uint8]
+"""(h, w, 3)"""
+Labels = NDArray[np.int32]
+"""(h, w): 0 is background, every other number one object; numbers may have gaps."""
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a set. Nothing is held: every ``read`` decodes the files anew.
+
+    name    unique in its set
+    group   what must not stand on both sides of a split (organ, patient); the name where it is not known
+    split   the part it belongs to: the publisher's, or a seeded one; "" where there is none
+    mpp     microns per pixel; None where nobody says
+    about   what else is known: organ, patient, grade
+    """
+
+    name: str
+    group: str
+    read_rgb: Callable[[], Rgb] = field(repr=False)
+    read_labels: Callable[[Rgb], Labels] = field(repr=False)
+    """Is given the image: polygons and masks become a map of its size."""
+    split: str = ""
+    mpp: float | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self) -> tuple[Rgb, Labels]:
+        """Image and labels, of one size."""
+        rgb = self.read_rgb()
+        labels = self.read_labels(rgb)
+        if rgb.shape[:2] != labels.shape:
+            raise DataError(
+                f"{self.name}: the image is {_size(rgb)}, its labels are {_size(labels)}. Needed one size: "
+                "look whether the annotation belongs to another image."
+            )
+        return rgb, labels
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images of one source and one licence, in the order of their names.
+
+    ``missing`` tells of images without annotation and annotations without image; a reader fills it only
+    where it is called with ``allow_missing``, else that is an error.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    source: str = ""
+    licence: str = "unknown"
+    missing: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def read(self, index: int) -> tuple[Rgb, Labels]:
+        return self.samples[index].read()
+
+    def where(self, wanted: Callable[[Sample], bool]) -> DataSet:
+        """Those that are wanted; an error where that is none."""
+        kept = tuple(sample for sample in self.samples if wanted(sample))
+        if not kept:
+            raise DataError(f"{self.name}: none of the {len(self)} images is left. Ask for others.")
+        return replace(self, samples=kept)
+
+    def part(self, split: str) -> DataSet:
+        """The images of one split."""
+        there = sorted({sample.split for sample in self.samples} - {""})
+        if split not in there:
+            known = ", ".join(there) if there else "none, split it first"
+            raise DataError(f"{self.name} has no split {split!r}. There are: {known}.")
+        return self.where(lambda sample: sample.split == split)
+
+    def marked(self, split: str) -> DataSet:
+        """The same images as a split of that name."""
+        return replace(self, samples=tuple(replace(sample, split=split) for sample in self.samples))
+
+
+def joined(name: str, sets: Iterable[DataSet]) -> DataSet:
+    """One set of all; names and groups begin with that of the set they come from."""
+    parts = tuple(sets)
+    samples = tuple(
+        replace(sample, name=f"{part.name}/{sample.name}", group=f"{part.name}/{sample.group}")
+        for part in parts
+        for sample in part.samples
+    )
+    twice = [each for each, count in Counter(sample.name for sample in samples).items() if count > 1]
+    if twice:
+        raise DataError(f"{name} would hold {twice[0]} twice. Needed each image in one part only.")
+    return DataSet(
+        name,
+        samples,
+        "; ".join(dict.fromkeys(part.source for part in parts if part.source)),
+        "; ".join(dict.fromkeys(part.licence for part in parts)),
+        tuple(line for part in parts for line in part.missing),
+    )
+
+
+def data_set(name: str, samples: Iterable[Sample], source: str, licence: str, missing: list[str]) -> DataSet:
+    """The set, by name; an error where it is empty."""
+    ordered = tuple(sorted(samples, key=lambda sample: sample.name))
+    if not ordered and not missing:
+        raise DataError(f"{source} holds no images of {name}. Give the folder that holds them.")
+    return DataSet(name, ordered, source, licence, tuple(missing))
+
+
+def refuse_missing(missing: list[str], allow: bool) -> None:
+    """An error that names the first of them, unless they are allowed."""
+    if missing and not allow:
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+        raise DataError(
+            f"{'; '.join(missing[:_MOST_NAMED])}{more}. Add them, or take the others away; "
+            "`sac-wsi data check` lists them all."
+        )
+
+
+def _size(array: NDArray[np.generic]) -> str:
+    return f"{array.shape[1]} x {array.shape[0]} px"
