@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from sac_wsi import load_config, segment_slide
 from sac_wsi.config import read_settings
 from sac_wsi.errors import CheckpointError, ConfigError, SacWsiError
+from sac_wsi.model.checkpoint import load_model, read_header
+from sac_wsi.model.sam import build_sam
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.images import SyntheticImages
@@ -69,6 +72,35 @@ def test_killed_and_resumed_is_the_same(whole, tmp_path):
     assert "best.safetensors" in done.stdout
     kinds = [json.loads(line)["kind"] for line in done.stderr.splitlines()]
     assert kinds.count("validation") <= 2
+
+
+@pytest.mark.parametrize(
+    ("family", "part"), [("unet", "prompter"), ("sam-ft", "both"), ("msa", "both"), ("sac", "sac")]
+)
+def test_every_rival_learns_with_the_same_loop(tmp_path, family, part):
+    changes = (
+        "schedule.steps=2",
+        f"size.family={family}",
+        f"objective.part={part}",
+        "inference.way=prompter",
+    )
+    best = run(tmp_path, *changes)
+    assert read_header(best).card.size.family == family
+    assert {kind for kind, _ in curve(tmp_path)} == {"train", "validation"}
+
+
+def test_over_weights_of_sam_only_what_the_paper_trains_learns(tmp_path):
+    torch.manual_seed(5)
+    sam = build_sam("vit_nano", 128)
+    torch.save(sam.state_dict(), tmp_path / "sam.pth")
+    last = run(tmp_path / "out", "schedule.steps=2", f"base={json.dumps(str(tmp_path / 'sam.pth'))}")
+    model, header = load_model(last, tmp_path / "sam.pth")
+    assert header.card.kind == "trained"
+    moved = {
+        name for name, value in sam.state_dict().items() if not torch.equal(value, model.state_dict()[name])
+    }
+    assert moved
+    assert not [name for name in moved if name.startswith("image_encoder.")]
 
 
 def test_another_config_does_not_go_on(whole):
