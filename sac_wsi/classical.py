@@ -41,6 +41,10 @@ _HALF_SCORE_OD = 0.03  # contrast over the threshold at which a perfect ellipse 
 _INK_EOSIN, _INK_OD, _INK_BLACK = -0.15, 1.5, 40
 
 
+_MPP_RANGE_UM = (0.05, 2.0)
+"""Finer is not needed, and coarser shows no nuclei."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassicalSettings:
     """Defaults tuned on TNBC and half of MoNuSeg (``benchmarks/classical_quality.py``).
@@ -75,6 +79,9 @@ class ClassicalSettings:
         for name, value in asdict(self).items():
             if not (math.isfinite(value) and value >= 0) or (name == "mpp" and value == 0):
                 raise ConfigError(f"classical {name} is {value}: it needs a finite number above 0")
+        low, high = _MPP_RANGE_UM
+        if not low <= self.mpp <= high:
+            raise ConfigError(f"classical mpp is {self.mpp}: it needs {low} to {high} µm per pixel")
         if self.min_area_um2 >= self.max_area_um2:
             raise ConfigError(
                 f"classical min_area_um2 is {self.min_area_um2} and max_area_um2 is {self.max_area_um2}: "

@@ -65,7 +65,7 @@ def as_labels(array: NDArray[Any], name: str) -> Labels:
 
     >>> as_labels(np.zeros((2, 2)), "a.npy")
     Traceback (most recent call last):
-    sac_wsi.train.data.sample.DataError: a.npy holds float64 of shape (2, 2). Needed whole numbers (h, w).
+    sac_wsi.errors.DataError: a.npy holds float64 of shape (2, 2). Needed whole numbers (h, w).
     """
     if array.ndim != 2 or array.dtype.kind not in "bui":
         raise DataError(f"{name} holds {array.dtype} of shape {array.shape}. Needed whole numbers (h, w).")
