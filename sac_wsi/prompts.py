@@ -145,6 +145,11 @@ def _spots(mask: NDArray[np.bool_], way: str, most: int, rng: np.random.Generato
         return np.zeros((0, 2), np.int32)
     if way == "O":
         return region_centres(mask)[:most]
+    return random_pixels(mask, most, rng)
+
+
+def random_pixels(mask: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """(N, 2) y, x; distinct."""
     inside = np.flatnonzero(mask)
     chosen = rng.choice(inside, min(most, len(inside)), replace=False)
     return _yx(chosen, mask.shape[1])

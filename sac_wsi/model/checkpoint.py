@@ -13,11 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sac_wsi.download import sha256_of
 from sac_wsi.errors import CheckpointError, SacWsiError
 from sac_wsi.files import atomic_file
 from sac_wsi.model.card import Card, card_from_json
-from sac_wsi.model.sac import SacModel, build_model, learns
-from sac_wsi.model.sam import State, check_state, encoder_of, load_sam, read_sam_file
+from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
+from sac_wsi.model.sam import State, check_state, encoder_of, read_sam_file
 from sac_wsi.model.sizes import ModelSize, encoder_size
 from sac_wsi.model_files import MODEL_FILES
 
@@ -97,18 +98,14 @@ def read_header(path: Path) -> Header:
 
 def sam_header(path: Path) -> Header:
     """A card for one of Meta's own files: zero-shot, prompted by a person, at any resolution."""
-    encoder = encoder_of(read_sam_file(path), str(path))
+    return _sam_header(path, read_sam_file(path))
+
+
+def _sam_header(path: Path, state: State) -> Header:
+    encoder = encoder_of(state, str(path))
     size = ModelSize("sam", encoder, tile_px=64 * encoder_size(encoder).patch_px)
     card = Card(name=path.stem, size=size, mpp=SAM_MPP, mpp_range=(0.01, 20.0))
-    return Header(card, file_sha256(path))
-
-
-def file_sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+    return Header(card, sha256_of(path))
 
 
 def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
@@ -118,9 +115,10 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
     files (.pth) gives SAM as it is.
     """
     if path.suffix == ".pth":
-        header = sam_header(path)
+        weights = read_sam_file(path)
+        header = _sam_header(path, weights)
         model = build_model(header.card.size)
-        load_sam(sam_parts(model), read_sam_file(path), str(path))
+        load_sam(model, weights, str(path))
         return model.eval(), header
     header = read_header(path)
     tensors = _read_checked(path, header)
@@ -136,7 +134,7 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
                 "it was trained on."
             )
         _require_base(base, header.card)
-        load_sam(sam_parts(model), read_sam_file(base), str(base))
+        load_sam(model, read_sam_file(base), str(base))
     model.load_state_dict(state, strict=header.card.kind == "whole")
     return model.eval(), header
 
@@ -162,40 +160,17 @@ def _read_checked(path: Path, header: Header) -> State:
 def _require_published(path: Path) -> None:
     """A file under the name of one of Meta's has to be it."""
     known = {model.file: model.sha256 for model in MODEL_FILES}
-    if path.name in known and file_sha256(path) != known[path.name]:
+    if path.name in known and sha256_of(path) != known[path.name]:
         raise CheckpointError(f"{path} is not the file that Meta published under this name. Fetch it again.")
 
 
 def _require_base(base: Path, card: Card) -> None:
-    found = file_sha256(base)
+    found = sha256_of(base)
     if found != card.base_sha256:
         raise CheckpointError(
             f"{base} is not the SAM file that {card.name} was trained on ({card.base}): its SHA-256 is "
             f"{found[:12]}..., needed {card.base_sha256[:12]}...."
         )
-
-
-class _SamView(torch.nn.Module):
-    """The parts of a model that Meta's file holds: neither updates, nor adapters, nor prompter."""
-
-    def __init__(self, model: SacModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def state_dict(self, *_: object, **__: object) -> State:  # type: ignore[override]
-        return {name: v for name, v in self.model.state_dict().items() if not _is_ours(name)}
-
-    def load_state_dict(self, state: Mapping[str, Tensor], *_: object, **__: object) -> object:  # type: ignore[override]
-        return self.model.load_state_dict(state, strict=False)
-
-
-def sam_parts(model: SacModel) -> torch.nn.Module:
-    return _SamView(model)
-
-
-def _is_ours(name: str) -> bool:
-    ours = (".q_a", ".q_b", ".v_a", ".v_b")
-    return name.startswith("prompter.") or "_adapter." in name or name.endswith(ours)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

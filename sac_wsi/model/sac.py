@@ -22,9 +22,16 @@ from torch.nn import functional
 from sac_wsi.model.adapters import add_adapters
 from sac_wsi.model.attention import use_exact_attention
 from sac_wsi.model.decode import decode, embed_prompts
-from sac_wsi.model.lora import add_lora
+from sac_wsi.model.lora import LORA_NAMES, add_lora
 from sac_wsi.model.prompter import UNet
-from sac_wsi.model.sam import build_encoder, build_mask_decoder, build_prompt_encoder
+from sac_wsi.model.sam import (
+    State,
+    build_encoder,
+    build_mask_decoder,
+    build_prompt_encoder,
+    check_state,
+    fitted,
+)
 from sac_wsi.model.sizes import Family, ModelSize, encoder_size
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -139,7 +146,7 @@ def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
 
 
 FAMILY_LEARNS: dict[Family, tuple[str, ...]] = {
-    "sac": (".q_a", ".q_b", ".v_a", ".v_b"),
+    "sac": tuple(f".{name}" for name in LORA_NAMES),
     "msa": ("_adapter.",),
     "sam-ft": ("image_encoder.neck.",),
     "sam": (),
@@ -159,6 +166,24 @@ def learns(family: Family, name: str) -> bool:
     if name.startswith("image_encoder."):
         return any(part in name for part in FAMILY_LEARNS[family])
     return family != "sam"
+
+
+def sam_state(model: nn.Module) -> State:
+    """What Meta's own files hold of a model: neither updates, nor adapters, nor prompter."""
+    ours = (*FAMILY_LEARNS["sac"], *FAMILY_LEARNS["msa"])
+    return {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.startswith("prompter.") and not any(part in name for part in ours)
+    }
+
+
+def load_sam(model: nn.Module, state: State, what: str) -> None:
+    """Put weights of SAM, at any tile size, into its parts of a model; the others stay as they are."""
+    wanted = sam_state(model)
+    ready = fitted(state, wanted)
+    check_state(ready, wanted, what)
+    model.load_state_dict(ready, strict=False)
 
 
 def cell_px(size: ModelSize) -> int:

@@ -110,13 +110,12 @@ def encoder_of(state: State, what: str) -> str:
     )
 
 
-def load_sam(sam: nn.Module, state: State, what: str) -> None:
-    """Put weights of the same architecture, at any tile size, into ``image_encoder`` and the decoders."""
-    wanted = sam.state_dict()
-    fitted = {name: _fit(name, value, wanted[name].shape) for name, value in state.items() if name in wanted}
-    fitted |= {name: value for name, value in state.items() if name not in wanted}
-    check_state(fitted, wanted, what)
-    sam.load_state_dict(fitted)
+def fitted(state: State, wanted: State) -> State:
+    """The state with its position tables at the size of those that are wanted."""
+    return {
+        name: _fit(name, value, wanted[name].shape) if name in wanted else value
+        for name, value in state.items()
+    }
 
 
 def check_state(state: State, wanted: State, what: str) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sac_wsi.download import sha256_of
 from sac_wsi.errors import SacWsiError
 from sac_wsi.model.card import Card, Training
-from sac_wsi.model.checkpoint import file_sha256, sam_parts, save_checkpoint
-from sac_wsi.model.sac import SacModel, build_model, learns
-from sac_wsi.model.sam import load_sam, read_sam_file
+from sac_wsi.model.checkpoint import save_checkpoint
+from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
+from sac_wsi.model.sam import read_sam_file
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.images import Images
@@ -55,7 +56,7 @@ def train(
     state = _begin(config, device)
     if (out / STATE).exists():
         state.load(out / STATE, digest)
-    plan = _plan(config, images)
+    card, plan = _card(config), _plan(config, images)
     exam = [_plan(config, validation, exam=True).lesson(i) for i in range(VALIDATION_LESSONS)]
     schedule, begun = config.schedule, time.monotonic()
     log = _Log(out / LOG, on_event)
@@ -67,12 +68,12 @@ def train(
         last = state.step == schedule.steps
         if state.step % schedule.validate_every == 0 or last:
             log.write("train", state.step)
-            _validate(state, exam, config, device, out, log)
+            _validate(state, exam, config, device, card, log)
         if state.step % schedule.validate_every == 0 or last or out_of_time:
             state.save(out / STATE, digest)
         if out_of_time:
             break
-    save_checkpoint(out / LAST, _averaged(state, config), _card(config, state, {}))
+    save_checkpoint(out / LAST, _averaged(state, config), _at(card, state, {}))
     return out / BEST if (out / BEST).exists() else out / LAST
 
 
@@ -80,7 +81,7 @@ def _begin(config: TrainConfig, device: str) -> State:
     torch.manual_seed(config.objective.seed)
     model = build_model(config.size)
     if config.base:
-        load_sam(sam_parts(model), read_sam_file(Path(config.base)), config.base)
+        load_sam(model, read_sam_file(Path(config.base)), config.base)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(_is_learnt(config, name))
     model = model.to(device)
@@ -142,7 +143,7 @@ def rate(step: int, schedule: ScheduleSettings) -> float:
 
 
 def _validate(
-    state: State, exam: list[Lesson], config: TrainConfig, device: str, out: Path, log: _Log
+    state: State, exam: list[Lesson], config: TrainConfig, device: str, card: Card, log: _Log
 ) -> None:
     model = _averaged(state, config).to(device)
     with torch.inference_mode(), _arithmetic(config.schedule, device):
@@ -154,7 +155,7 @@ def _validate(
     state.waited += 1
     if total < state.best:
         state.best, state.waited = total, 0
-        save_checkpoint(out / BEST, model, _card(config, state, losses))
+        save_checkpoint(Path(config.output_dir) / BEST, model, _at(card, state, losses))
 
 
 def _averaged(state: State, config: TrainConfig) -> SacModel:
@@ -164,7 +165,8 @@ def _averaged(state: State, config: TrainConfig) -> SacModel:
     return model.eval()
 
 
-def _card(config: TrainConfig, state: State, metrics: dict[str, float]) -> Card:
+def _card(config: TrainConfig) -> Card:
+    """What does not change during a run: SAM's file, for one, is hashed once."""
     from sac_wsi import __version__
 
     card = Card(
@@ -178,15 +180,19 @@ def _card(config: TrainConfig, state: State, metrics: dict[str, float]) -> Card:
             data=(config.data.path or config.data.kind,),
             licence=config.licence,
             non_commercial=config.non_commercial,
-            steps=state.step,
             code_version=__version__,
         ),
-        metrics={f"validation_loss_{name}": value for name, value in metrics.items()},
     )
     if not config.base:
         return card
     base = Path(config.base)
-    return replace(card, kind="trained", base=base.name, base_sha256=file_sha256(base))
+    return replace(card, kind="trained", base=base.name, base_sha256=sha256_of(base))
+
+
+def _at(card: Card, state: State, losses: dict[str, float]) -> Card:
+    """The card of the weights as they are now."""
+    metrics = {f"validation_loss_{name}": value for name, value in losses.items()}
+    return replace(card, training=replace(card.training, steps=state.step), metrics=metrics)
 
 
 def _patience_is_over(state: State, schedule: ScheduleSettings) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sac_wsi.model.sac import SacModel, to_tile
-from sac_wsi.prompts import expert_points
+from sac_wsi.prompts import expert_points, random_pixels
 from sac_wsi.target_maps import target_maps
 from sac_wsi.train.config import ObjectiveSettings
 from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, prompter_loss, sam_loss
@@ -57,7 +57,7 @@ def make_lesson(
     for i, (_, truth) in enumerate(crops):
         here = expert_points(truth, points, rng)
         xy[i, : len(here)], labels[i, : len(here)] = here.xy, 1
-        background = _background_points(truth, points, rng)
+        background = random_pixels(truth == 0, points, rng)[:, ::-1]
         xy[i, points : points + len(background)], labels[i, points : points + len(background)] = background, 0
         some = expert_points(truth, points, rng).xy.astype(int)
         owner += [i] * len(some)
@@ -73,12 +73,6 @@ def make_lesson(
         centre_xy=torch.from_numpy(np.array(centres, np.float32).reshape(-1, 1, 2)),
         nucleus=torch.from_numpy(np.concatenate(nuclei)),
     )
-
-
-def _background_points(truth: NDArray[np.int32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    flat = np.flatnonzero(truth.ravel() == 0)
-    chosen = rng.choice(flat, min(count, len(flat)), replace=False)
-    return np.stack([chosen % truth.shape[1], chosen // truth.shape[1]], axis=1).astype(np.float32)
 
 
 def loss_of(model: SacModel, lesson: Lesson, settings: ObjectiveSettings) -> dict[str, Tensor]:

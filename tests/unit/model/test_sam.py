@@ -7,9 +7,8 @@ import torch
 from segment_anything.modeling import Sam
 
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.checkpoint import sam_parts
-from sac_wsi.model.sac import build_model, to_tile
-from sac_wsi.model.sam import build_encoder, build_sam, load_sam, read_sam_file
+from sac_wsi.model.sac import build_model, load_sam, sam_state, to_tile
+from sac_wsi.model.sam import build_encoder, build_sam, read_sam_file
 from sac_wsi.model.sizes import ModelSize
 
 POINTS = torch.tensor([[[5.0, 9.0], [40.0, 33.0], [60.0, 2.0]]])
@@ -28,7 +27,7 @@ def sam() -> Sam:
 
 def loaded(sam, family="sac", **options):
     model = build_model(ModelSize(family, "vit_nano", 64), **options).eval()
-    load_sam(sam_parts(model), sam.state_dict(), "a test")
+    load_sam(model, sam.state_dict(), "a test")
     return model
 
 
@@ -68,7 +67,7 @@ def test_a_batch_is_its_images_one_by_one(sam, rgb):
 def test_positions_follow_the_tile_size(sam):
     """As ``get_rel_pos`` interpolates when it is asked for a size that it has no table for."""
     other = build_model(ModelSize("sam", "vit_nano", 96))
-    load_sam(sam_parts(other), sam.state_dict(), "a test")
+    load_sam(other, sam.state_dict(), "a test")
     assert other.image_encoder.pos_embed.shape == (1, 12, 12, 32)
     assert other.image_encoder.blocks[1].attn.rel_pos_h.shape == (23, 16)
     # the table that segment-anything would make of ours on the fly
@@ -85,7 +84,7 @@ def test_names_and_shapes_are_metas(encoder):
 
     with torch.device("meta"):
         theirs = sam_model_registry[encoder]().state_dict()
-        ours = sam_parts(build_model(ModelSize("sac", encoder))).state_dict()
+        ours = sam_state(build_model(ModelSize("sac", encoder)))
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
 
 
@@ -96,7 +95,7 @@ def test_what_does_not_fit_is_named(sam):
     state["mask_decoder.extra"] = torch.zeros(1)
     state["image_encoder.neck.0.weight"] = torch.zeros(3, 3)
     with pytest.raises(CheckpointError) as told:
-        load_sam(sam_parts(model), state, "x.pth")
+        load_sam(model, state, "x.pth")
     for word in (
         "x.pth",
         "1 missing (mask_decoder.iou_token",
@@ -110,7 +109,7 @@ def test_nan_in_weights_is_refused(sam):
     state = sam.state_dict()
     state["image_encoder.neck.0.weight"][0, 0] = torch.nan
     with pytest.raises(CheckpointError, match=r"NaN or infinity in image_encoder\.neck\.0\.weight"):
-        load_sam(sam_parts(build_model(ModelSize("sam", "vit_nano", 64))), state, "x.pth")
+        load_sam(build_model(ModelSize("sam", "vit_nano", 64)), state, "x.pth")
 
 
 def test_a_file_of_meta_is_read(sam, tmp_path):
