@@ -65,7 +65,9 @@ def lzw(path):
     ],
 )
 def test_every_form_gives_the_same_labels(tmp_path, name, options):
-    np.testing.assert_array_equal(read_labels(save(tmp_path / name, **options)), LABELS)
+    path = save(tmp_path / name, **options)
+    np.testing.assert_array_equal(read_labels(path), LABELS)
+    np.testing.assert_array_equal(read_labels(path.read_bytes(), path.suffix, "some bytes"), LABELS)
 
 
 def test_palettes_and_compressions(tmp_path, monkeypatch):
@@ -77,6 +79,7 @@ def test_palettes_and_compressions(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", no_codecs)
     np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), LABELS)
+    np.testing.assert_array_equal(read_labels((tmp_path / "a.tif").read_bytes(), ".tif"), LABELS)
 
 
 def test_ids_above_16_bits_and_pyramids(tmp_path):
@@ -136,8 +139,9 @@ def test_what_the_folders_must_be(folders, tmp_path):
         ("a.tif", np.zeros((4, 4), np.float32), "float32 pixels"),
         ("a.npy", np.zeros((4, 4)), "float64 pixels"),
         ("a.npy", np.zeros(4, int), "shape 4,"),
-        ("a.npy", np.full((4, 4), -3), "the label -3"),
-        ("a.npy", np.full((4, 4), 2**63, np.uint64), "below 2"),
+        ("a.npy", np.full((4, 4), -3), "labels from -3 to -3"),
+        ("a.npy", np.full((4, 4), 2**63, np.uint64), "1 to 9223372036854775807"),
+        ("a.npy", np.zeros((0, 4), int), "shape 0 x 4"),
     ],
 )
 def test_what_is_no_label_image(tmp_path, name, labels, words):
@@ -153,6 +157,17 @@ def test_nothing_in_a_file_is_run(tmp_path):
     for name in ("a.npy", "b.npy"):
         with pytest.raises(RequestError, match="cannot be read"):
             read_labels(tmp_path / name)
+        with pytest.raises(RequestError, match="some bytes cannot be read"):
+            read_labels((tmp_path / name).read_bytes(), ".npy", "some bytes")
+
+
+def test_an_array_that_claims_to_be_larger_than_its_file(tmp_path):
+    for told in (b"(99999999999, 999999), }", b"(16, 24), }"):
+        path = save(tmp_path / "a.npy")
+        path.write_bytes(path.read_bytes().replace(b"(15, 24), }".ljust(len(told)), told))
+        for source in (path, path.read_bytes()):
+            with pytest.raises(RequestError, match="some bytes cannot be read"):
+                read_labels(source, ".npy", "some bytes")
 
 
 @pytest.mark.parametrize("suffix", label_files.SUFFIXES)

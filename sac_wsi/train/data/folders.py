@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from sac_wsi.errors import DataError
-from sac_wsi.train.data.pairs import Pair, by_stem, images_in, matched
+from sac_wsi.label_files import by_stem
+from sac_wsi.train.data.pairs import Pair, images_in, matched
 from sac_wsi.train.data.pixels import LABEL_SUFFIXES, read_labels, read_rgb
 from sac_wsi.train.data.sample import DataSet, Labels, Rgb, Sample, data_set, refuse_missing
 
@@ -75,4 +76,4 @@ def _sample(pair: Pair, group: str, mpp: float | None) -> Sample:
 
 
 def _labels(path: Path, rgb: Rgb) -> Labels:
-    return read_labels(path, path.suffix.lower())
+    return read_labels(path)

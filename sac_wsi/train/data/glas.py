@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from sac_wsi.errors import DataError
-from sac_wsi.train.data.pairs import Pair, by_stem, matched
+from sac_wsi.label_files import by_stem
+from sac_wsi.train.data.pairs import Pair, matched
 from sac_wsi.train.data.pixels import read_labels, read_rgb
 from sac_wsi.train.data.sample import DataSet, Labels, Rgb, Sample, data_set, refuse_missing
 
@@ -72,4 +73,4 @@ def _sample(pair: Pair, grade: Mapping[str, str]) -> Sample:
 
 
 def _labels(path: Path, rgb: Rgb) -> Labels:
-    return read_labels(path, path.suffix.lower())
+    return read_labels(path)
