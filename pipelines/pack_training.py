@@ -3,7 +3,7 @@
     python pipelines/pack_training.py nuclei.zip --dsb stage1_train.zip \\
         --monuseg "MoNuSeg/Tissue Images" MoNuSeg/Annotations --tnbc TNBC/images TNBC/labels
 
-Each set keeps whole organs or patients back to validate on (DSB 2018 a random tenth, and another to test on).
+Each set keeps whole patients back to validate on (DSB 2018 a random tenth, and another to test on).
 Of DSB 2018 only stained tissue is taken unless --fluorescence is given. The archive's manifest names sources
 and licences: MoNuSeg's and GlaS's forbid commercial use, also of weights that were trained on them.
 """
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--licence", default="unknown", help="of --folders")
     made.add_argument("--val-share", type=float, default=0.2, help="of the images, to validate on")
+    made.add_argument("--group-by", default="", help="what to keep together: organ  [patients]")
     made.add_argument("--seed", type=int, default=0, help="of the splits")
     made.add_argument("--parts", nargs="+", default=["train", "val"], help="splits to pack  [train val]")
     made.add_argument(
@@ -88,7 +89,9 @@ def main() -> None:
         sys.exit(f"--quality is {options.quality!r}. Needed 1 to 100, or lossless.")
     try:
         sets = [
-            with_validation(data, options.val_share, options.seed).where(lambda s: s.split in options.parts)
+            with_validation(data.grouped_by(options.group_by), options.val_share, options.seed).where(
+                lambda s: s.split in options.parts
+            )
             for data in chosen_sets(options)
         ]
         manifest = write_pack(

@@ -18,7 +18,7 @@ from sac_wsi.grid import Grid, GridSettings, make_grid
 from sac_wsi.labels import LabelFrame, label_frame
 from sac_wsi.person_points import points_from_geojson
 from sac_wsi.region import tissue_from_geojson
-from sac_wsi.segmenter import Segmenter
+from sac_wsi.segmenter import ModelSegmenter, Segmenter
 from sac_wsi.slide import SlideInfo, open_slide, require_mpp
 from sac_wsi.slide.frame import Frame, frame_for
 from sac_wsi.slide.thumbnail import thumbnail
@@ -120,7 +120,9 @@ def make_segmenter(config: SegmentConfig) -> Segmenter:
 
 def _refuse_other_resolution(segmenter: Segmenter, slide_mpp: float) -> None:
     """A model that says what it was trained for is not used on what it never saw."""
-    low, high = getattr(segmenter, "mpp_range", (0.0, math.inf))
+    if not isinstance(segmenter, ModelSegmenter):
+        return
+    low, high = segmenter.mpp_range
     if not low <= slide_mpp <= high:
         raise ConfigError(
             f"The slide has {slide_mpp:.4g} µm per pixel; {segmenter.name} was made for {low:g} to {high:g}. "
@@ -130,25 +132,25 @@ def _refuse_other_resolution(segmenter: Segmenter, slide_mpp: float) -> None:
 
 def _grid_settings(config: SegmentConfig, segmenter: Segmenter) -> GridSettings:
     """The config's, and the model's own where it says nothing."""
-    own = {name: getattr(segmenter, name) for name in ("tile_px", "halo_um") if hasattr(segmenter, name)}
-    chosen, wanted = config.grid.tile_px, own.get("tile_px")
-    if wanted and chosen and chosen > wanted:
+    if not isinstance(segmenter, ModelSegmenter):
+        return config.grid.resolved()
+    chosen, wanted = config.grid.tile_px, segmenter.tile_px
+    if chosen and chosen > wanted:
         raise ConfigError(
             f"grid.tile_px is {chosen}; {segmenter.name} takes tiles of {wanted}: leave it out, or choose at "
             f"most {wanted}."
         )
-    return config.grid.resolved(**own)
+    return config.grid.resolved(wanted, segmenter.halo_um)
 
 
 def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame) -> Segmenter:
     points = points_from_geojson(path, info.shape_yx)
-    with_points = getattr(segmenter, "with_points", None)
-    if with_points is None:
+    if not isinstance(segmenter, ModelSegmenter):
         raise ConfigError(f"{segmenter.name} takes no points: leave out --points, or choose a checkpoint.")
     pixels = np.floor(points.yx_level0 / frame.downsample).astype(np.int32)
     # the frame holds whole pixels only: at its far edges it may end a little before the slide
     inside = np.minimum(pixels, np.array(frame.shape_yx, np.int32) - 1)
-    return with_points(inside, points.positive)  # type: ignore[no-any-return]
+    return segmenter.with_points(inside, points.positive)
 
 
 def tissue_of(plan: Plan) -> TissueMask:

@@ -27,7 +27,7 @@ from sac_wsi.plan import Plan, make_plan, tissue_of
 from sac_wsi.publish import begin_publishing, write_table, write_tiles_and_tissue
 from sac_wsi.run import Run, Summary
 from sac_wsi.seams import settle_seams
-from sac_wsi.segmenter import Segmenter
+from sac_wsi.segmenter import ModelSegmenter, Segmenter
 from sac_wsi.store import FORMAT, read_provenance
 from sac_wsi.tissue import TissueMask
 from sac_wsi.work import FOUND, Clock, SegmentBlock, fail_block, open_same, tallies
@@ -126,7 +126,7 @@ def _make_store(
     watch: _Watch,
 ) -> None:
     """Every step from the slide to the published store; each goes on where an earlier attempt stopped."""
-    if isinstance(workers, int) and hasattr(plan.segmenter, "load"):
+    if isinstance(workers, int) and isinstance(plan.segmenter, ModelSegmenter):
         plan.segmenter.load()  # before anything is begun; on a cluster other machines do the work
     cut = {"block_tiles": plan.grid.block_tiles}
     mine = make_executor(workers) if isinstance(workers, int | str) else nullcontext(workers)

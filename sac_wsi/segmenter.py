@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,3 +42,26 @@ class Segmenter(Protocol):
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
         """The nuclei of each tile, in frame coordinates."""
+
+
+@runtime_checkable
+class ModelSegmenter(Segmenter, Protocol):
+    """A trained model: it knows what it was made for, and listens to a person."""
+
+    @property
+    def mpp_range(self) -> tuple[float, float]:
+        """Slides it was made for, µm per level-0 pixel."""
+
+    @property
+    def tile_px(self) -> int:
+        """Largest tile it takes."""
+
+    @property
+    def halo_um(self) -> float:
+        """Margin that a tile needs."""
+
+    def load(self) -> None:
+        """Read the weights now: whatever is wrong with them should show before any work is done."""
+
+    def with_points(self, points_yx: NDArray[np.int32], positive: NDArray[np.bool_]) -> ModelSegmenter:
+        """Itself with a person's points, pixels of the frame."""

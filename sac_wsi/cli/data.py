@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from sac_wsi.cli.image_progress import image_progress
 
 if TYPE_CHECKING:
     from sac_wsi.train.data.check import Report, Summary
@@ -68,7 +69,7 @@ def check(
     if sheet is not None:
         refuse_sheet(sheet, overwrite)
     data = open_kind(kind, images, labels, mpp=mpp, group_pattern=group_pattern, allow_missing=True)
-    with _progress("check", len(data)) as on_image:
+    with image_progress("check", len(data)) as on_image:
         report = check_dataset(data, on_image)
     if sheet is not None:
         write_sheet(sheet, data, overwrite=overwrite)
@@ -81,18 +82,6 @@ def check(
             click.echo(str(sheet))
     if not report.ok:
         raise click.exceptions.Exit(1)
-
-
-@contextmanager
-def _progress(what: str, images: int) -> Iterator[Callable[[str], None]]:
-    from tqdm import tqdm
-
-    with tqdm(total=images, desc=what, unit="image", disable=None, leave=False) as bar:
-
-        def on_image(_: str) -> None:
-            bar.update()
-
-        yield on_image
 
 
 def _lines(report: Report) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sac_wsi.cli.image_progress import image_progress
+
 if TYPE_CHECKING:
     from sac_wsi.metrics import Interval, Scores
 
@@ -17,14 +19,41 @@ _DISTANCE = "hausdorff_px"
 
 
 @click.command("evaluate")
+@click.option("--pred", type=click.Path(path_type=Path), help="Folder of predicted label images.")
+@click.option("--truth", type=click.Path(path_type=Path), help="Folder of true label images.")
+@click.option("--model", help="Instead of --pred: classical, or a checkpoint.")
 @click.option(
-    "--pred", type=click.Path(path_type=Path), required=True, help="Folder of predicted label images."
+    "--data", type=click.Path(path_type=Path), help="With --model: a training config, for its data."
 )
-@click.option("--truth", type=click.Path(path_type=Path), required=True, help="Folder of true label images.")
+@click.option(
+    "--part",
+    type=click.Choice(("train", "val", "test", "all")),
+    default="val",
+    show_default=True,
+    help="Of the data.",
+)
+@click.option("--experts", type=click.IntRange(0), default=0, help="Points from the truth, as of a person.")
+@click.option("--sam-checkpoint", help="SAM's own file, for a checkpoint that needs it.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting: data.* or sac.*")
+@click.option("--labels-to", type=click.Path(path_type=Path), help="Folder for the model's label maps.")
+@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read.")
 @click.option("--objects", is_flag=True, help="Also the object-level measures of the GlaS challenge.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(pred: Path, truth: Path, objects: bool, as_json: bool) -> None:
-    """Score label images against the truth.
+def command(
+    pred: Path | None,
+    truth: Path | None,
+    model: str | None,
+    data: Path | None,
+    part: str,
+    experts: int,
+    sam_checkpoint: str | None,
+    overrides: tuple[str, ...],
+    labels_to: Path | None,
+    skip_bad: bool,
+    objects: bool,
+    as_json: bool,
+) -> None:
+    """Score label images against the truth, or a model on labelled images.
 
     A label image (.tif, .png, .npy) holds one whole number per pixel: 0 for background, else the nucleus.
     Files match by name without extension. A missing prediction counts as empty.
@@ -33,18 +62,65 @@ def command(pred: Path, truth: Path, objects: bool, as_json: bool) -> None:
     Example:
       sac-wsi evaluate --pred predicted/ --truth labels/
       sac-wsi evaluate --pred predicted/ --truth labels/ --json > scores.json
+      sac-wsi evaluate --model runs/unet_monuseg/best.safetensors --data configs/train/unet_monuseg.yaml
     """
     from sac_wsi.cli.kernels import announce_compilation
-    from sac_wsi.evaluate import evaluate_folders
 
     announce_compilation()
-    scores = evaluate_folders(pred, truth, objects=objects)
+    if model is None and data is None and pred is not None and truth is not None:
+        from sac_wsi.evaluate import evaluate_folders
+
+        scores = evaluate_folders(pred, truth, objects=objects)
+    elif model is not None and data is not None and pred is None and truth is None:
+        if skip_bad:
+            overrides += ("data.skip_bad=true",)
+        scores = _of_model(model, data, part, experts, sam_checkpoint, overrides, labels_to, objects)
+    else:
+        raise click.UsageError("Give --pred DIR and --truth DIR, or --model NAME and --data CONFIG.")
     _warn("missing, counted as empty", scores.missing)
     _warn("without a truth, not scored", scores.extra)
     if as_json:
         click.echo(json.dumps(scores.to_json()))
     else:
         click.echo("\n".join(_table(scores)))
+
+
+def _of_model(
+    model: str,
+    data: Path,
+    part: str,
+    experts: int,
+    sam_checkpoint: str | None,
+    overrides: Sequence[str],
+    labels_to: Path | None,
+    objects: bool,
+) -> Scores:
+    from sac_wsi.config import load_config, read_settings
+    from sac_wsi.evaluate_model import evaluate_model
+    from sac_wsi.plan import make_segmenter
+    from sac_wsi.train.config import DataSettings
+    from sac_wsi.train.source import open_source
+    from sac_wsi.typed import build
+
+    of_data = [change for change in overrides if change.startswith("data.")]
+    told = read_settings(data, of_data).get("data")
+    if not isinstance(told, dict):
+        raise click.UsageError(f"{data} has no section `data`: give a config of configs/train.")
+    named = {"model": model, "sam_checkpoint": sam_checkpoint}
+    chosen = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
+    segmenter = make_segmenter(load_config(None, [*(c for c in overrides if c not in of_data), *chosen]))
+    settings = build(DataSettings, told, "data.")
+    images = open_source(settings, segmenter.mpp).part(part)
+    with image_progress("evaluate", len(images)) as on_image:
+        return evaluate_model(
+            segmenter,
+            images,
+            experts=experts,
+            objects=objects,
+            labels_to=labels_to,
+            on_image=on_image,
+            on_bad=(lambda error: click.echo(f"left out: {error}", err=True)) if settings.skip_bad else None,
+        )
 
 
 def _warn(what: str, names: Sequence[str]) -> None:

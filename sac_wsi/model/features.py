@@ -1,7 +1,7 @@
 """The networks over tiles: pixels in, embedding and maps out.
 
 A kernel may choose another order of sums for another size of batch or number of threads, and a rerun that
-cuts the work elsewhere must find the same nuclei. So batches are of one size, filled up with white tiles; and
+cuts the work elsewhere must find the same nuclei. So batches are of one size, filled up with empty tiles; and
 on a CPU a tile is the work of one thread, as many tiles at a time as there are threads.
 """
 
@@ -23,8 +23,6 @@ from sac_wsi.model.sac import SacModel
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-WHITE = 255
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,9 @@ class Features:
 
 
 def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> list[Features]:
-    """Of one batch. Tiles are (h, w, 3), at most of the model's size; smaller ones are set on white."""
+    """Of one batch. Tiles are (h, w, 3), at most of the model's size; smaller ones are mirrored to it."""
     model, side = runner.model, runner.model.size.tile_px
-    pixels = np.full((runner.batch, side, side, 3), WHITE, np.uint8)
+    pixels = np.zeros((runner.batch, side, side, 3), np.uint8)
     for i, tile in enumerate(tiles):
         height, width = tile.shape[:2]
         if height > side or width > side:
@@ -81,7 +79,7 @@ def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> list[Feature
                 f"A tile is {height} x {width} pixels; this model takes {side}: pass --set "
                 f"grid.tile_px={side}."
             )
-        pixels[i, :height, :width] = tile
+        pixels[i] = np.pad(tile, ((0, side - height), (0, side - width), (0, 0)), mode="symmetric")
     with torch.inference_mode(), runner.arithmetic():
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
         embedding = model.encode(images) if model.image_encoder is not None else None
@@ -108,4 +106,11 @@ def resolve(device: str, precision: str) -> tuple[str, str]:
 def make_runner(model: SacModel, device: str, precision: str) -> Runner:
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
-    return Runner(model.to(device), device, precision == "bf16")
+    return runner_of(model.to(device), device, precision)
+
+
+def runner_of(model: SacModel, device: str, precision: str) -> Runner:
+    if model.prompter is not None:
+        # twice as fast on a CPU
+        model.prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Runner(model, device, precision == "bf16")

@@ -64,20 +64,22 @@ class SacModel(nn.Module):
             self.get_buffer(name).copy_(torch.tensor(values).view(3, 1, 1))
 
     def normalise(self, rgb: Tensor) -> Tensor:
-        """(B, 3, tile, tile) from (B, 3, tile, tile) RGB values 0..255 of any type."""
-        side = self.size.tile_px
-        if rgb.ndim != 4 or tuple(rgb.shape[1:]) != (3, side, side):
-            raise ValueError(f"tiles are {tuple(rgb.shape)}, needed (B, 3, {side}, {side})")
+        """(B, 3, side, side) from (B, 3, side, side) RGB values 0..255 of any type."""
+        if rgb.ndim != 4 or rgb.shape[1] != 3:
+            raise ValueError(f"tiles are {tuple(rgb.shape)}, needed (B, 3, side, side)")
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         return (rgb.to(mean.dtype) - mean) / std
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, width, cells, cells) embedding of normalised images."""
+        """(B, width, cells, cells) embedding of normalised tiles."""
+        side = self.size.tile_px
+        if tuple(images.shape[2:]) != (side, side):
+            raise ValueError(f"tiles are {tuple(images.shape)}, needed (B, 3, {side}, {side})")
         return self._part("image_encoder")(images)  # type: ignore[no-any-return]
 
     def maps(self, images: Tensor) -> Tensor:
-        """(B, maps, tile, tile) logits of the prompter."""
-        return self._part("prompter")(images)  # type: ignore[no-any-return]
+        """(B, maps, side, side) logits of the prompter, which takes any multiple of 16."""
+        return self._part("prompter")(images.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
     def position(self) -> Tensor:
         """(1, width, cells, cells) what the decoder knows of place."""

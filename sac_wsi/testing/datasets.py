@@ -57,3 +57,10 @@ def make_dsb(root: Path, names: Sequence[str]) -> Path:
         for number in (1, 2):
             save(root / name / "masks" / f"m{number}.png", np.uint8(255) * (two_squares() == number))
     return root
+
+
+def make_glas(root: Path, names: Sequence[str] = ("train_1", "train_2", "testA_1")) -> Path:
+    for seed, name in enumerate(names):
+        save(root / f"{name}.bmp", picture(seed))
+        save(root / f"{name}_anno.bmp", two_squares().astype(np.uint8))
+    return root

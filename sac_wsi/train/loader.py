@@ -1,15 +1,17 @@
-"""Batches made ahead by threads. Batch n follows from the seed and n: a resumed run sees the same ones."""
+"""Batches made ahead by threads. Batch n follows from the seed and n: a resumed run sees the same ones, and
+so does a run on another number of devices, each of which makes its own share of every batch.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from sac_wsi.errors import SacWsiError
+from sac_wsi.errors import DataError
 from sac_wsi.train.augment import AugmentSettings, random_crop
 from sac_wsi.train.images import Images, Pair
 from sac_wsi.train.objective import Lesson, make_lesson
@@ -19,28 +21,52 @@ _AHEAD = 3
 
 @dataclass(frozen=True)
 class LessonPlan:
-    """How a batch is drawn."""
+    """How a batch is drawn.
+
+    batch      crops on all devices together
+    share      this device's rank and how many there are: it makes that part of each batch
+    experts    points and single ``nuclei`` of a crop
+    on_bad     is told of an image that cannot be read, and another takes its place; None: that is an error
+    """
 
     images: Images
     batch: int
-    tile_px: int
+    crop_px: int
     maps: int
-    points: int
+    experts: int
+    nuclei: int
     seed: int
     augment: AugmentSettings
+    share: tuple[int, int] = (0, 1)
+    on_bad: Callable[[DataError], None] | None = None
 
     def lesson(self, number: int) -> Lesson:
-        rng = np.random.default_rng([self.seed, number])
-        crops = [self._crop(int(i), rng) for i in rng.integers(len(self.images), size=self.batch)]
-        return make_lesson(crops, self.maps, self.points, rng)
+        chosen = np.random.default_rng([self.seed, number]).integers(len(self.images), size=self.batch)
+        rank, devices = self.share
+        crops = []
+        for i in range(rank, self.batch, devices):
+            rng = np.random.default_rng([self.seed, number, i])
+            index, (rgb, labels) = self._read(int(chosen[i]))
+            crops.append(random_crop(rgb, labels, self.crop_px, self.augment, rng, self.images.zoom(index)))
+        rng = np.random.default_rng([self.seed, number, self.batch + rank])
+        return make_lesson(crops, self.maps, self.experts, self.nuclei, rng)
 
-    def _crop(self, index: int, rng: np.random.Generator) -> Pair:
-        rgb, labels = self.images.read(index)
-        if rgb.shape[:2] != labels.shape:
-            raise SacWsiError(
-                f"Image {index} has {rgb.shape[:2]} pixels and {labels.shape} labels: needed the same."
-            )
-        return random_crop(rgb, labels, self.tile_px, self.augment, rng)
+    def pixels(self, index: int) -> float:
+        """Of an image, at the model's resolution."""
+        index, (rgb, _) = self._read(index)
+        return float(rgb.shape[0] * rgb.shape[1] * self.images.zoom(index) ** 2)
+
+    def _read(self, index: int) -> tuple[int, Pair]:
+        """The image, or the next one that can be read."""
+        for ahead in range(len(self.images)):
+            here = (index + ahead) % len(self.images)
+            try:
+                return here, self.images.read(here)
+            except DataError as error:
+                if self.on_bad is None:
+                    raise DataError(f"{error} Or pass --skip-bad to go on without it.") from None
+                self.on_bad(error)
+        raise DataError("None of the images can be read: `sac-wsi data check` tells why.")
 
 
 def lessons(plan: LessonPlan, first: int, end: int, threads: int) -> Iterator[Lesson]:
@@ -50,7 +76,7 @@ def lessons(plan: LessonPlan, first: int, end: int, threads: int) -> Iterator[Le
         try:
             for number in range(first, end):
                 coming.append(pool.submit(plan.lesson, number))
-                if len(coming) > _AHEAD:
+                if len(coming) > max(_AHEAD, 2 * threads):
                     yield coming.popleft().result()
             while coming:
                 yield coming.popleft().result()

@@ -2,240 +2,233 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from sac_wsi.download import sha256_of
-from sac_wsi.errors import SacWsiError
-from sac_wsi.model.card import Card, Training
+from sac_wsi.errors import ConfigError, DataError, SacWsiError
 from sac_wsi.model.checkpoint import save_checkpoint
-from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
-from sac_wsi.model.sam import read_sam_file
+from sac_wsi.model.sac import SacModel, build_model
 from sac_wsi.train.augment import NONE
+from sac_wsi.train.begin import begin_run
+from sac_wsi.train.cards import card_at, card_of
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.images import Images
+from sac_wsi.train.judge import arithmetic, exam_loss, image_means, judge_model
 from sac_wsi.train.loader import LessonPlan, lessons
-from sac_wsi.train.objective import Lesson, loss_of
-from sac_wsi.train.state import State, begin
+from sac_wsi.train.log import Listener, Log
+from sac_wsi.train.objective import Lesson, loss_of, on_device
+from sac_wsi.train.ranks import Ranks, join
+from sac_wsi.train.run_report import write_run_report
+from sac_wsi.train.source import Source
+from sac_wsi.train.state import State
 
 STATE, BEST, LAST, LOG = "state.pt", "best.safetensors", "last.safetensors", "log.jsonl"
-VALIDATION_LESSONS = 8
+EXAM_LESSONS = 4
+_EXAM_SEED = 1 << 20
 
 
 @dataclass(frozen=True)
-class Event:
-    """One line of the log. ``losses`` are means since the last one."""
+class Run:
+    """What a call left. ``complete``: nothing is left for another call."""
 
-    kind: str
+    best: Path
+    complete: bool
     step: int
     seconds: float
-    losses: dict[str, float]
 
 
 def train(
-    config: TrainConfig,
-    images: Images,
-    validation: Images,
-    *,
-    digest: str,
-    on_event: Callable[[Event], None] = lambda _: None,
-    threads: int = 2,
-) -> Path:
-    """Learn, or go on learning; returns the best checkpoint. ``digest`` names the config and the data."""
-    out = Path(config.output_dir)
+    config: TrainConfig, source: Source, *, digest: str, listener: Listener | None = None, threads: int = 2
+) -> Run:
+    """Learn, or go on learning. ``digest`` names the config and the data."""
+    with join() as ranks:
+        return _train(config, source, ranks, digest, listener or Listener(), threads)
+
+
+def _train(
+    config: TrainConfig, source: Source, ranks: Ranks, digest: str, listener: Listener, threads: int
+) -> Run:
+    out, schedule, begun = Path(config.output_dir), config.schedule, time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    state = _begin(config, device)
+    if schedule.batch % ranks.count:
+        raise ConfigError(
+            f"schedule.batch is {schedule.batch} on {ranks.count} devices: needed a multiple of their number."
+        )
+    images = source.part("train")
+    plan = _plan(config, images, ranks, listener)
+    epoch_steps = schedule.epoch_steps or _steps_in_epoch(config, plan)
+    steps, every = schedule.epochs * epoch_steps, schedule.validate_every * epoch_steps
+    state = begin_run(config, ranks.device)
     if (out / STATE).exists():
         state.load(out / STATE, digest)
-    card, plan = _card(config), _plan(config, images)
-    exam = [_plan(config, validation, exam=True).lesson(i) for i in range(VALIDATION_LESSONS)]
-    schedule, begun = config.schedule, time.monotonic()
-    log = _Log(out / LOG, on_event)
-    numbers = (state.step * schedule.accumulate, schedule.steps * schedule.accumulate)
+    examiner = _Examiner(config, source, listener) if ranks.first else None
+    log = Log(out / LOG if ranks.first else None, listener.on_event)
+    numbers = (state.step * schedule.accumulate, steps * schedule.accumulate)
     passes = iter(lessons(plan, *numbers, threads))
-    while state.step < schedule.steps and not _patience_is_over(state, schedule):
-        log.add(_step(state, [next(passes) for _ in range(schedule.accumulate)], config, device))
-        out_of_time = bool(schedule.minutes) and time.monotonic() - begun > 60 * schedule.minutes
-        last = state.step == schedule.steps
-        if state.step % schedule.validate_every == 0 or last:
-            log.write("train", state.step)
-            _validate(state, exam, config, device, card, log)
-        if state.step % schedule.validate_every == 0 or last or out_of_time:
+    out_of_time = False
+    while state.step < steps and not _patience_is_over(state, schedule) and not out_of_time:
+        learning_rate = rate(state.step, steps, schedule)
+        log.add(
+            _step(state, [next(passes) for _ in range(schedule.accumulate)], config, ranks, learning_rate)
+        )
+        listener.on_step(state.step, steps)
+        out_of_time = ranks.any(bool(schedule.minutes) and time.monotonic() - begun > 60 * schedule.minutes)
+        judged = state.step % every == 0 or state.step == steps
+        if judged:
+            log.write_means("train", state.step)
+            if examiner is not None:
+                examiner.judge(state, ranks.device, log)
+            _agree(state, ranks)
+        if ranks.first and (judged or out_of_time):
             state.save(out / STATE, digest)
-        if out_of_time:
-            break
-    save_checkpoint(out / LAST, _averaged(state, config), _at(card, state, {}))
-    return out / BEST if (out / BEST).exists() else out / LAST
+    complete = state.step >= steps or _patience_is_over(state, schedule)
+    if examiner is not None:
+        save_checkpoint(out / LAST, averaged(state, config), card_at(examiner.card, state.step, {}))
+    best = out / BEST if (out / BEST).exists() else out / LAST
+    if examiner is not None and complete:
+        write_run_report(config, source, best, out / LOG)
+    return Run(best, complete, state.step, time.monotonic() - begun)
 
 
-def _begin(config: TrainConfig, device: str) -> State:
-    torch.manual_seed(config.objective.seed)
-    model = build_model(config.size)
-    if config.base:
-        load_sam(model, read_sam_file(Path(config.base)), config.base)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_is_learnt(config, name))
-    model = model.to(device)
-    chosen = [p for p in model.parameters() if p.requires_grad]
-    schedule = config.schedule
-    optimiser = torch.optim.AdamW(chosen, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    return begin(model, optimiser)
-
-
-def _is_learnt(config: TrainConfig, name: str) -> bool:
-    """What the family learns over SAM's weights; from nothing, everything that the part covers."""
-    is_prompter, part = name.startswith("prompter."), config.objective.part
-    if part != "both" and is_prompter != (part == "prompter"):
-        return False
-    return not config.base or learns(config.size.family, name)
-
-
-def _plan(config: TrainConfig, images: Images, *, exam: bool = False) -> LessonPlan:
+def _plan(
+    config: TrainConfig, images: Images, ranks: Ranks, listener: Listener, *, exam: bool = False
+) -> LessonPlan:
     return LessonPlan(
         images=images,
         batch=config.schedule.batch,
-        tile_px=config.size.tile_px,
+        crop_px=config.crop_px,
         maps=config.size.prompter.maps,
-        points=config.objective.points,
-        seed=config.objective.seed + (1 << 20 if exam else 0),
+        experts=config.objective.experts if config.objective.part != "prompter" else 0,
+        nuclei=config.objective.nuclei if config.objective.part != "prompter" else 0,
+        seed=config.objective.seed + (_EXAM_SEED if exam else 0),
         augment=NONE if exam else config.augment,
+        share=(0, 1) if exam else (ranks.rank, ranks.count),
+        on_bad=_Skipper(listener) if config.data.skip_bad else None,
     )
 
 
-def _step(state: State, passes: Iterable[Lesson], config: TrainConfig, device: str) -> dict[str, float]:
+class _Skipper:
+    """Tells of each bad image once."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._told = listener, set[str]()
+
+    def __call__(self, error: DataError) -> None:
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            self._listener.on_bad(str(error))
+
+
+def _steps_in_epoch(config: TrainConfig, plan: LessonPlan) -> int:
+    """As many as show as many pixels as there are."""
+    pixels = sum(plan.pixels(index) for index in range(len(plan.images)))
+    shown = config.schedule.batch * config.schedule.accumulate * config.crop_px**2
+    return max(1, math.ceil(pixels / shown))
+
+
+def _step(
+    state: State, passes: Iterable[Lesson], config: TrainConfig, ranks: Ranks, learning_rate: float
+) -> dict[str, float]:
     """One change of the weights."""
-    schedule = config.schedule
-    state.model.train()
+    schedule, model = config.schedule, state.model
+    model.train()
+    if config.objective.part == "sac" and model.prompter is not None:
+        model.prompter.eval()  # it stays as it is, and so do the statistics of its batch norm
     for group in state.optimiser.param_groups:
-        group["lr"] = rate(state.step, schedule)
+        group["lr"] = learning_rate
     state.optimiser.zero_grad(set_to_none=True)
     told: dict[str, float] = {}
     for lesson in passes:
-        with _arithmetic(schedule, device):
-            terms = loss_of(state.model, on_device(lesson, device), config.objective)
+        with arithmetic(config, ranks.device):
+            terms = loss_of(model, on_device(lesson, ranks.device), config.objective, config.inference.points)
         total = torch.stack(list(terms.values())).sum() / schedule.accumulate
-        _refuse_nan(total, terms, state.step)
+        if ranks.any(not bool(torch.isfinite(total))):
+            raise _no_number(terms, state.step)
         total.backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
             told[name] = told.get(name, 0.0) + float(value.detach()) / schedule.accumulate
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), schedule.clip_norm)
+    _share_gradients(model, ranks)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip_norm)
     state.optimiser.step()
     state.step += 1
     state.follow(schedule.ema)
     return told
 
 
-def rate(step: int, schedule: ScheduleSettings) -> float:
+def _share_gradients(model: SacModel, ranks: Ranks) -> None:
+    """The mean over all devices, of the statistics of batch norm as well."""
+    if ranks.count == 1:
+        return
+    chosen = [p for p in model.parameters() if p.requires_grad]
+    for parameter in chosen:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    ranks.average(p.grad for p in chosen if p.grad is not None)
+    ranks.average(value for value in model.buffers() if value.is_floating_point())
+
+
+def rate(step: int, steps: int, schedule: ScheduleSettings) -> float:
     """Up in a line, down as half a cosine."""
     if step < schedule.warmup_steps:
         return schedule.learning_rate * (step + 1) / schedule.warmup_steps
-    done = (step - schedule.warmup_steps) / max(1, schedule.steps - schedule.warmup_steps)
+    done = (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)
     return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _validate(
-    state: State, exam: list[Lesson], config: TrainConfig, device: str, card: Card, log: _Log
-) -> None:
-    model = _averaged(state, config).to(device)
-    with torch.inference_mode(), _arithmetic(config.schedule, device):
-        for lesson in exam:
-            terms = loss_of(model, on_device(lesson, device), config.objective)
-            log.add({name: float(value) for name, value in terms.items()})
-    losses = log.write("validation", state.step)
-    total = sum(losses.values())
-    state.waited += 1
-    if total < state.best:
-        state.best, state.waited = total, 0
-        save_checkpoint(Path(config.output_dir) / BEST, model, _at(card, state, losses))
+class _Examiner:
+    """Judges the weights now and then, and keeps the best."""
+
+    def __init__(self, config: TrainConfig, source: Source, listener: Listener) -> None:
+        alone = Ranks(0, 1, "cpu")
+        self._config, self._images = config, source.part("val")
+        plan = _plan(config, self._images, alone, listener, exam=True)
+        self._on_bad = plan.on_bad
+        self._exam = [plan.lesson(i) for i in range(EXAM_LESSONS)]
+        self.card = card_of(config, source)
+
+    def judge(self, state: State, device: str, log: Log) -> None:
+        config = self._config
+        model = averaged(state, config).to(device)
+        values = exam_loss(model, self._exam, config, device)
+        by = config.schedule.best_by
+        if by != "loss":
+            values |= image_means(judge_model(model, config, self._images, device, self._on_bad))
+        log.write("validation", state.step, values)
+        score = -values["loss"] if by == "loss" else values[by]
+        state.waited += 1
+        if score > state.best:
+            state.best, state.waited = score, 0
+            save_checkpoint(Path(config.output_dir) / BEST, model, card_at(self.card, state.step, values))
 
 
-def _averaged(state: State, config: TrainConfig) -> SacModel:
+def averaged(state: State, config: TrainConfig) -> SacModel:
     """The model that is kept: the averaged weights, or those of now."""
     model = build_model(config.size)
     model.load_state_dict(state.average if config.schedule.ema else state.model.state_dict())
     return model.eval()
 
 
-def _card(config: TrainConfig) -> Card:
-    """What does not change during a run: SAM's file, for one, is hashed once."""
-    from sac_wsi import __version__
-
-    card = Card(
-        name=config.name,
-        size=config.size,
-        mpp=config.mpp,
-        mpp_range=config.mpp_range,
-        halo_um=config.halo_um,
-        inference=config.inference,
-        training=Training(
-            data=(config.data.path or config.data.kind,),
-            licence=config.licence,
-            non_commercial=config.non_commercial,
-            code_version=__version__,
-        ),
-    )
-    if not config.base:
-        return card
-    base = Path(config.base)
-    return replace(card, kind="trained", base=base.name, base_sha256=sha256_of(base))
-
-
-def _at(card: Card, state: State, losses: dict[str, float]) -> Card:
-    """The card of the weights as they are now."""
-    metrics = {f"validation_loss_{name}": value for name, value in losses.items()}
-    return replace(card, training=replace(card.training, steps=state.step), metrics=metrics)
+def _agree(state: State, ranks: Ranks) -> None:
+    """All wait as long as the first one has."""
+    if ranks.count > 1:
+        waited = torch.tensor(float(state.waited if ranks.first else 0), device=ranks.device)
+        ranks.average([waited])
+        state.waited = round(float(waited) * ranks.count)
 
 
 def _patience_is_over(state: State, schedule: ScheduleSettings) -> bool:
     return bool(schedule.patience) and state.waited >= schedule.patience
 
 
-def _arithmetic(schedule: ScheduleSettings, device: str) -> AbstractContextManager[object]:
-    return torch.autocast(device, torch.bfloat16) if schedule.precision == "bf16" else nullcontext()
-
-
-def on_device(lesson: Lesson, device: str) -> Lesson:
-    moved = {f.name: getattr(lesson, f.name).to(device, non_blocking=True) for f in fields(lesson)}
-    return Lesson(**moved)
-
-
-def _refuse_nan(total: Tensor, terms: dict[str, Tensor], step: int) -> None:
-    if not torch.isfinite(total):
-        told = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
-        raise SacWsiError(
-            f"The loss is no number any more at step {step} ({told}). The last saved state is kept. Try a "
-            "smaller schedule.learning_rate or schedule.clip_norm in another output_dir."
-        )
-
-
-class _Log:
-    """Means between two lines; each line goes to the file as JSON and to whoever listens."""
-
-    def __init__(self, path: Path, on_event: Callable[[Event], None]) -> None:
-        self._path, self._on_event = path, on_event
-        self._sums: dict[str, float] = {}
-        self._count = 0
-        self._begun = time.monotonic()
-
-    def add(self, losses: dict[str, float]) -> None:
-        self._count += 1
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-
-    def write(self, kind: str, step: int) -> dict[str, float]:
-        means = {name: value / self._count for name, value in self._sums.items()}
-        event = Event(kind, step, round(time.monotonic() - self._begun, 1), means)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(event)) + "\n")
-        self._on_event(event)
-        self._sums, self._count = {}, 0
-        return means
+def _no_number(terms: dict[str, Tensor], step: int) -> SacWsiError:
+    told = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
+    return SacWsiError(
+        f"The loss is no number any more at step {step} ({told}). The last saved state is kept. Try a "
+        "smaller schedule.learning_rate or schedule.clip_norm in another output_dir."
+    )

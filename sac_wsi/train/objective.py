@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sac_wsi.model.sac import SacModel, to_tile
-from sac_wsi.prompts import expert_points, random_pixels
+from sac_wsi.prompts import PointSettings, expert_points, select
 from sac_wsi.target_maps import target_maps
 from sac_wsi.train.config import ObjectiveSettings
 from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, prompter_loss, sam_loss
@@ -27,71 +27,110 @@ _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class Lesson:
     """A batch, ready for the model; made by the loader's threads.
 
-    pixels     (B, tile, tile, 3) uint8
-    maps       (B, 1 or 3, tile, tile) targets of the prompter
-    xy         (B, N, 2) points of the semantic mask, labels (B, N); -1 where there are fewer
+    pixels     (B, side, side, 3) uint8
+    maps       (B, 1 or 3, side, side) targets of the prompter
+    expert_xy  (B, E, 2) points of the semantic mask from the truth; experts (B, E) 1, or -1 for none
     owner      (K,) which image each single nucleus is of; centre_xy (K, 1, 2) its prompt
-    nucleus    (K, tile, tile) bool, its mask
+    nucleus    (K, side, side) bool, its mask
+    seed       of the points that the prompter gives
     """
 
     pixels: Tensor
     maps: Tensor
-    xy: Tensor
-    labels: Tensor
+    expert_xy: Tensor
+    experts: Tensor
     owner: Tensor
     centre_xy: Tensor
     nucleus: Tensor
+    seed: Tensor
 
 
 def make_lesson(
     crops: list[tuple[NDArray[np.uint8], NDArray[np.int32]]],
     maps: int,
-    points: int,
+    experts: int,
+    nuclei: int,
     rng: np.random.Generator,
 ) -> Lesson:
     count, side = len(crops), crops[0][0].shape[0]
-    xy, labels = np.zeros((count, 2 * points, 2), np.float32), np.full((count, 2 * points), -1, np.int64)
+    expert_xy, expert = np.zeros((count, experts, 2), np.float32), np.full((count, experts), -1, np.int64)
     owner: list[int] = []
-    centres: list[NDArray[np.float32]] = []
-    nuclei = [np.zeros((0, side, side), np.bool_)]
+    centres = [np.zeros((0, 2), np.float32)]
+    masks = [np.zeros((0, side, side), np.bool_)]
     for i, (_, truth) in enumerate(crops):
-        here = expert_points(truth, points, rng)
-        xy[i, : len(here)], labels[i, : len(here)] = here.xy, 1
-        background = random_pixels(truth == 0, points, rng)[:, ::-1]
-        xy[i, points : points + len(background)], labels[i, points : points + len(background)] = background, 0
-        some = expert_points(truth, points, rng).xy.astype(int)
-        owner += [i] * len(some)
-        centres += [point.astype(np.float32) for point in some]
-        nuclei.append(truth[None] == truth[some[:, 1], some[:, 0]][:, None, None])
-    targets = np.stack([target_maps(truth)[:maps] for _, truth in crops])
+        if experts:
+            here = expert_points(truth, experts, rng).xy
+            expert_xy[i, : len(here)], expert[i, : len(here)] = here, 1
+        if nuclei:
+            some = expert_points(truth, nuclei, rng).xy
+            x, y = some.astype(int).T
+            owner += [i] * len(some)
+            centres.append(some)
+            masks.append(truth[None] == truth[y, x][:, None, None])
     return Lesson(
         pixels=torch.from_numpy(np.stack([rgb for rgb, _ in crops])),
-        maps=torch.from_numpy(targets),
-        xy=torch.from_numpy(xy),
-        labels=torch.from_numpy(labels),
+        maps=torch.from_numpy(np.stack([_targets(truth, maps) for _, truth in crops])),
+        expert_xy=torch.from_numpy(expert_xy),
+        experts=torch.from_numpy(expert),
         owner=torch.tensor(owner, dtype=torch.long),
-        centre_xy=torch.from_numpy(np.array(centres, np.float32).reshape(-1, 1, 2)),
-        nucleus=torch.from_numpy(np.concatenate(nuclei)),
+        centre_xy=torch.from_numpy(np.concatenate(centres)[:, None]),
+        nucleus=torch.from_numpy(np.concatenate(masks)),
+        seed=torch.tensor(int(rng.integers(1 << 31))),
     )
 
 
-def loss_of(model: SacModel, lesson: Lesson, settings: ObjectiveSettings) -> dict[str, Tensor]:
+def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
+    """(maps, h, w); depth and centres cost most of a lesson, so they are left out where nobody wants them."""
+    return (truth > 0).astype(np.float32)[None] if maps == 1 else target_maps(truth)
+
+
+def loss_of(
+    model: SacModel, lesson: Lesson, settings: ObjectiveSettings, points: PointSettings
+) -> dict[str, Tensor]:
     """Named terms; their sum is what is learnt. ``lesson`` is on the model's device."""
     images = model.normalise(lesson.pixels.permute(0, 3, 1, 2))
     terms: dict[str, Tensor] = {}
-    if settings.part in ("prompter", "both"):
-        terms["maps"] = prompter_loss(model.maps(images), lesson.maps)
-    if settings.part in ("sac", "both"):
-        terms |= _mask_terms(model, images, lesson, _MASK_LOSSES[settings.mask_loss])
+    maps = None
+    if settings.part == "sac" and settings.auto:
+        with torch.no_grad():
+            maps = model.maps(images)
+    elif settings.part != "sac":
+        maps = model.maps(images)
+        terms["maps"] = prompter_loss(maps, lesson.maps)
+    if settings.part != "prompter":
+        xy, labels = _prompts(maps if settings.auto else None, lesson, points)
+        terms |= _mask_terms(model, images, lesson, xy, labels, _MASK_LOSSES[settings.mask_loss])
     return terms
 
 
+def _prompts(maps: Tensor | None, lesson: Lesson, points: PointSettings) -> tuple[Tensor, Tensor]:
+    """(B, N, 2) and (B, N) points of the semantic mask: the prompter's own as it is now, and the experts'."""
+    if maps is None:
+        return lesson.expert_xy, lesson.experts
+    probability = maps[:, 0].detach().float().sigmoid().cpu().numpy()
+    most = points.positive + points.negative
+    xy = np.zeros((len(probability), most, 2), np.float32)
+    labels = np.full((len(probability), most), -1, np.int64)
+    rng = np.random.default_rng(int(lesson.seed))
+    for i, one in enumerate(probability):
+        found = select(one, points, rng)
+        xy[i, : len(found)], labels[i, : len(found)] = found.xy, found.positive
+    device = lesson.expert_xy.device
+    auto_xy, auto = torch.from_numpy(xy).to(device), torch.from_numpy(labels).to(device)
+    return torch.cat([auto_xy, lesson.expert_xy], 1), torch.cat([auto, lesson.experts], 1)
+
+
 def _mask_terms(
-    model: SacModel, images: Tensor, lesson: Lesson, mask_loss: Callable[[Tensor, Tensor], Tensor]
+    model: SacModel,
+    images: Tensor,
+    lesson: Lesson,
+    xy: Tensor,
+    labels: Tensor,
+    mask_loss: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
     side = model.size.tile_px
     embedding = model.encode(images)
-    masks, _ = model.decode(embedding, lesson.xy, lesson.labels)
+    masks, _ = model.decode(embedding, xy, labels)
     terms = {"semantic": mask_loss(to_tile(masks[:, :1], side), lesson.maps[:, :1])}
     if len(lesson.owner):
         ones = torch.ones(len(lesson.owner), 1, device=images.device)
@@ -109,3 +148,8 @@ def _overlap(logits: Tensor, truth: Tensor) -> Tensor:
         both = (found & there).sum(dim=(2, 3))
         either = (found | there).sum(dim=(2, 3))
         return both / either.clamp(min=1)
+
+
+def on_device(lesson: Lesson, device: str) -> Lesson:
+    moved = {f.name: getattr(lesson, f.name).to(device, non_blocking=True) for f in fields(lesson)}
+    return Lesson(**moved)

@@ -1,21 +1,117 @@
-"""The images that a config names, to learn from and to validate on."""
+"""The images that a config names, part by part."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sac_wsi.train.config import TrainConfig
+import numpy as np
+
+from sac_wsi.errors import DataError
+from sac_wsi.train.config import DataSettings
+from sac_wsi.train.data.dsb import stained_only
+from sac_wsi.train.data.kinds import open_kind
 from sac_wsi.train.data.pack import Pack
-from sac_wsi.train.images import Images, SyntheticImages
+from sac_wsi.train.data.sample import DataSet, Sample
+from sac_wsi.train.data.split import with_validation
+from sac_wsi.train.images import Images, KeptImages, SetImages, SyntheticImages
 
-_VALIDATION_SEED = 1 << 16
+_SYNTHETIC_SEEDS = {"train": 0, "val": 1 << 16, "test": 1 << 17}
+_FEWEST_NUCLEI = 3
+_MOST_ZOOM = 4.0
 
 
-def open_images(config: TrainConfig) -> tuple[Images, Images]:
-    data = config.data
-    if data.kind == "synthetic":
-        made = SyntheticImages(data.images, data.side_px, config.mpp, seed=0)
-        held_back = SyntheticImages(max(1, data.images // 4), data.side_px, config.mpp, _VALIDATION_SEED)
-        return made, held_back
-    pack = Pack.open(Path(data.path))
-    return pack.part("train"), pack.part("val")
+@dataclass(frozen=True)
+class Source:
+    """Where the images come from, all parts.
+
+    licences  of the sets they belong to, without repetition
+    """
+
+    settings: DataSettings
+    mpp: float
+    data: DataSet | None
+    names: tuple[str, ...]
+    licences: tuple[str, ...]
+
+    def part(self, split: str) -> Images:
+        """The images of train, val or test; of "all", all of them."""
+        settings = self.settings
+        if self.data is None:
+            count = settings.count if split == "train" else max(1, settings.count // 4)
+            return KeptImages(
+                SyntheticImages(count, settings.side_px, self.mpp, _SYNTHETIC_SEEDS.get(split, 0))
+            )
+        chosen = self.data if split == "all" else self.data.part(split)
+        return KeptImages(SetImages(chosen, zooms(chosen, settings, self.mpp)))
+
+
+def open_source(settings: DataSettings, mpp: float) -> Source:
+    """``mpp`` is the model's."""
+    if settings.kind == "synthetic":
+        return Source(settings, mpp, None, ("synthetic",), ("CC0-1.0",))
+    if not settings.images:
+        raise DataError(
+            f"data.kind is {settings.kind}: needed data.images, "
+            + ("the archive." if settings.kind == "pack" else "where they lie. Pass --set data.images=PATH.")
+        )
+    path = Path(settings.images)
+    if settings.kind == "pack":
+        names, licences, data = _of_pack(path, settings.only)
+    else:
+        data = open_kind(
+            settings.kind,
+            path,
+            Path(settings.labels) if settings.labels else None,
+            mpp=settings.mpp,
+            group_pattern=settings.group_pattern,
+            allow_missing=settings.skip_bad,
+        )
+        names, licences = (data.name,), (data.licence,)
+    if settings.stained_only:
+        data = stained_only(data)
+    return Source(settings, mpp, _validated(data, settings), names, licences)
+
+
+def _of_pack(path: Path, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], DataSet]:
+    pack = Pack.open(path)
+    there = {origin.name: origin for origin in pack.manifest.origins}
+    if unknown := sorted(set(only) - set(there)):
+        raise DataError(f"data.only names {unknown[0]!r}; {path} holds {', '.join(there)}.")
+    chosen = only or tuple(there)
+    data = pack.as_dataset().where(lambda sample: sample.name.split("/")[0] in chosen)
+    return chosen, tuple(dict.fromkeys(there[name].licence for name in chosen)), data
+
+
+def _validated(data: DataSet, settings: DataSettings) -> DataSet:
+    """With a part to validate on."""
+    if settings.val_share == 0:
+        return replace(data, samples=tuple(replace(s, split=s.split or "train") for s in data.samples))
+    return with_validation(data.grouped_by(settings.group_by), settings.val_share, settings.seed)
+
+
+def zooms(data: DataSet, settings: DataSettings, mpp: float) -> tuple[float, ...]:
+    """Of each image: to the model's mpp, by its own or else by the size of its nuclei."""
+    if settings.scale == "as_is":
+        return (1.0,) * len(data)
+    return tuple(_zoom(sample, settings, mpp) for sample in data.samples)
+
+
+def _zoom(sample: Sample, settings: DataSettings, mpp: float) -> float:
+    if sample.mpp is not None:
+        return sample.mpp / mpp
+    if not settings.nucleus_um:
+        raise DataError(
+            f"Nobody says how many micrometres a pixel of {sample.name} has. Pass --set data.mpp=…, "
+            "--set data.nucleus_um=7 to go by the size of its nuclei, or --set data.scale=as_is."
+        )
+    try:
+        _, labels = sample.read()
+    except DataError:
+        return 1.0  # told when it is its turn
+    area_px = np.bincount(labels.ravel())[1:]
+    area_px = area_px[area_px > 0]
+    if len(area_px) < _FEWEST_NUCLEI:
+        return 1.0
+    diameter_px = float(np.sqrt(4 * np.median(area_px) / np.pi))
+    return float(np.clip(settings.nucleus_um / mpp / diameter_px, 1 / _MOST_ZOOM, _MOST_ZOOM))

@@ -21,7 +21,7 @@ class State:
     """The model and its optimiser are changed in place; ``average`` are the weights that are kept.
 
     step     steps done
-    best     lowest loss on validation images so far
+    best     highest score on validation images so far
     waited   validations since
     """
 
@@ -29,7 +29,7 @@ class State:
     optimiser: torch.optim.Optimizer
     average: dict[str, Tensor]
     step: int = 0
-    best: float = float("inf")
+    best: float = float("-inf")
     waited: int = 0
 
     def save(self, path: Path, digest: str) -> None:

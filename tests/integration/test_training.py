@@ -2,55 +2,83 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sac_wsi import load_config, segment_slide
 from sac_wsi.config import read_settings
-from sac_wsi.errors import CheckpointError, ConfigError, SacWsiError
+from sac_wsi.errors import CheckpointError, ConfigError, DataError, SacWsiError, WriteError
 from sac_wsi.model.checkpoint import load_model, read_header
 from sac_wsi.model.sam import build_sam
 from sac_wsi.testing import SyntheticSlide
+from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
+from sac_wsi.train import loop
 from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.data.folders import open_folders
+from sac_wsi.train.data.pack import write_pack
+from sac_wsi.train.data.split import with_validation
 from sac_wsi.train.images import SyntheticImages
+from sac_wsi.train.log import Listener
 from sac_wsi.train.loop import train
+from sac_wsi.train.ranks import Ranks
+from sac_wsi.train.source import open_source
 from sac_wsi.typed import build
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "configs" / "train" / "smoke.yaml"
-IMAGES, HELD_BACK = SyntheticImages(4, 192, 0.5, 0), SyntheticImages(1, 192, 0.5, 99)
 
 
 def smoke(folder, *overrides):
-    small = ("schedule.steps=6", "schedule.validate_every=2", "objective.points=2")
+    small = (
+        "data.count=4",
+        "data.side_px=192",
+        "schedule.epochs=3",
+        "schedule.epoch_steps=2",
+        "objective.nuclei=2",
+        "inference.way=prompter",
+    )
     return build(TrainConfig, read_settings(SMOKE, [f"output_dir={folder}", *small, *overrides]))
 
 
-def run(folder, *overrides, digest="a"):
-    return train(smoke(folder, *overrides), IMAGES, HELD_BACK, digest=digest)
+def run(folder, *overrides, digest="a", **how):
+    config = smoke(folder, *overrides)
+    return train(config, open_source(config.data, config.mpp), digest=digest, **how)
 
 
 def curve(folder):
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return {(line["kind"], line["step"]): line["losses"] for line in lines}
+    return {(line["kind"], line["step"]): line["values"] for line in lines}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As torchrun sets it: sums in the same order, and tests beside each other do not fight for cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    run(folder)
+    assert run(folder).complete
     return folder
 
 
 def test_stopped_and_resumed_is_the_same_curve_and_the_same_weights(whole, tmp_path):
-    for _ in range(20):
-        run(tmp_path, "schedule.minutes=0.0001")  # one step a call
+    while not run(tmp_path, "schedule.minutes=0.0001").complete:  # one step a call
+        pass
     assert (tmp_path / "last.safetensors").read_bytes() == (whole / "last.safetensors").read_bytes()
     assert (tmp_path / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
     validation = {key: value for key, value in curve(whole).items() if key[0] == "validation"}
@@ -60,7 +88,7 @@ def test_stopped_and_resumed_is_the_same_curve_and_the_same_weights(whole, tmp_p
 
 def test_killed_and_resumed_is_the_same(whole, tmp_path):
     command = [str(Path(sys.executable).with_name("sac-wsi")), "train", str(SMOKE)]
-    for setting in (f"output_dir={tmp_path}", "schedule.steps=6", "schedule.validate_every=2"):
+    for setting in (f"output_dir={tmp_path}", "schedule.epochs=3", "schedule.epoch_steps=2"):
         command += ["--set", setting]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "state.pt").exists():
@@ -70,7 +98,7 @@ def test_killed_and_resumed_is_the_same(whole, tmp_path):
     child.communicate()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "best.safetensors" in done.stdout
-    kinds = [json.loads(line)["kind"] for line in done.stderr.splitlines()]
+    kinds = [json.loads(line)["kind"] for line in done.stderr.splitlines() if line.startswith("{")]
     assert kinds.count("validation") <= 2
 
 
@@ -79,12 +107,11 @@ def test_killed_and_resumed_is_the_same(whole, tmp_path):
 )
 def test_every_rival_learns_with_the_same_loop(tmp_path, family, part):
     changes = (
-        "schedule.steps=2",
+        "schedule.epochs=1",
         f"size.family={family}",
         f"objective.part={part}",
-        "inference.way=prompter",
     )
-    best = run(tmp_path, *changes)
+    best = run(tmp_path, *changes).best
     assert read_header(best).card.size.family == family
     assert {kind for kind, _ in curve(tmp_path)} == {"train", "validation"}
 
@@ -93,8 +120,9 @@ def test_over_weights_of_sam_only_what_the_paper_trains_learns(tmp_path):
     torch.manual_seed(5)
     sam = build_sam("vit_nano", 128)
     torch.save(sam.state_dict(), tmp_path / "sam.pth")
-    last = run(tmp_path / "out", "schedule.steps=2", f"base={json.dumps(str(tmp_path / 'sam.pth'))}")
-    model, header = load_model(last, tmp_path / "sam.pth")
+    base = f"base={json.dumps(str(tmp_path / 'sam.pth'))}"
+    best = run(tmp_path / "out", "schedule.epochs=1", base).best
+    model, header = load_model(best, tmp_path / "sam.pth")
     assert header.card.kind == "trained"
     moved = {
         name for name, value in sam.state_dict().items() if not torch.equal(value, model.state_dict()[name])
@@ -123,14 +151,17 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("shedule.steps=3", "Did you mean schedule"),
-        ("schedule.step=3", r"Did you mean schedule\.steps"),
-        ("schedule.steps=0", "at least 1"),
+        ("shedule.epochs=3", "Did you mean schedule"),
+        ("schedule.epoch=3", r"Did you mean schedule\.epoch"),
+        ("schedule.epochs=0", "at least 1"),
+        ("schedule.crop_px=64", "only a prompter alone"),
+        ("schedule.best_by=dise", "Did you mean dice"),
+        ("objective.experts=-1", "0 or more"),
+        ("data.val_share=1", "0 to below 1"),
         ("schedule.ema=1", "below 1"),
         ("size.family=sam", "learns nothing"),
         ("size.family=unet", "objective.part=prompter"),
         ("size.family=sacc", "Did you mean sac"),
-        ("data.kind=pack", "data.path"),
         ("objective.mask_loss=dice", "Did you mean dice_ce"),
         ("augment.scale=-1", r"augment\.scale"),
     ],
@@ -140,6 +171,215 @@ def test_settings_that_do_not_fit(tmp_path, setting, told):
         smoke(tmp_path, setting)
 
 
+def test_the_end_of_a_run_is_a_report_and_scores(whole):
+    page = (whole / "report.html").read_text()
+    assert "Training of smoke" in page
+    assert page.count("data:image/jpeg") == 1  # one image to validate on: not shown as best and as worst
+    scores = json.loads((whole / "scores.json").read_text())
+    best = read_header(whole / "best.safetensors").card
+    assert scores["mean"]["pq"] == pytest.approx(best.metrics["validation_pq"])
+    assert best.training.licence == "CC0-1.0"
+    assert best.training.data == ("synthetic",)
+
+
+def test_prompts_of_the_paper(tmp_path):
+    """No point at all, and n automatic points with n of a person: each is a config."""
+    for at, settings in enumerate(
+        (
+            ("objective.auto=false",),
+            ("inference.points.positive=3", "inference.points.negative=3", "objective.experts=2"),
+            ("inference.points.way=R", "objective.auto=false", "objective.experts=1", "objective.nuclei=0"),
+        )
+    ):
+        done = run(tmp_path / str(at), "schedule.epochs=1", "inference.way=semantic", *settings)
+        assert done.complete
+
+
+def test_a_prompter_first_then_the_rest_over_it(tmp_path):
+    first = run(tmp_path / "1", "schedule.epochs=1", "objective.part=prompter").best
+    start = f"start={json.dumps(str(first))}"
+    then = run(tmp_path / "2", "schedule.epochs=1", "objective.part=sac", start).best
+    before, after = load_model(first)[0].state_dict(), load_model(then)[0].state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert not [name for name in changed if name.startswith("prompter.")]
+
+
+def test_of_a_prompter_of_another_size_nothing_can_be_taken_over(tmp_path):
+    first = run(tmp_path / "1", "schedule.epochs=1", "size.family=unet", "objective.part=prompter").best
+    start = f"start={json.dumps(str(first))}"
+    other = ("size.family=unet", "objective.part=prompter", "size.prompter.width=6")
+    with pytest.raises(CheckpointError, match="no part of the sizes"):
+        run(tmp_path / "2", start, *other)
+
+
+def test_computing_twice_changes_nothing_but_memory(tmp_path):
+    runs = [
+        run(tmp_path / kept, "schedule.epochs=1", f"schedule.checkpointing={kept}")
+        for kept in ("false", "true")
+    ]
+    plain, twice = (load_model(done.best)[0].state_dict() for done in runs)
+    for name, value in plain.items():
+        torch.testing.assert_close(value, twice[name])
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Four pictures with labels; one of them is not a picture."""
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    made = SyntheticImages(4, 160, 0.5, 0)
+    for i in range(4):
+        rgb, labels = made.read(i)
+        Image.fromarray(rgb).save(tmp_path / "images" / f"{i}.png")
+        np.save(tmp_path / "labels" / f"{i}.npy", labels)
+    (tmp_path / "images" / "2.png").write_bytes(b"\x89PNG broken")
+    return tmp_path
+
+
+def in_folders(where, *settings):
+    named = ("kind=folders", f"images={where / 'images'}", f"labels={where / 'labels'}", "mpp=0.5", *settings)
+    return ("schedule.epochs=1", *(f"data.{one}" for one in named))
+
+
+def test_an_image_that_cannot_be_read_stops_the_run_by_name(folders):
+    with pytest.raises(DataError, match=r"2\.png.*--skip-bad"):
+        run(folders / "out", *in_folders(folders))
+
+
+def test_or_is_left_out_and_named_once(folders):
+    told = []
+    done = run(folders / "out", *in_folders(folders, "skip_bad=true"), listener=Listener(on_bad=told.append))
+    assert done.complete
+    assert len(told) == 1
+    assert "2.png" in told[0]
+
+
+def test_images_of_other_resolution_are_brought_to_the_models(folders):
+    for settings, zoom in (
+        (("skip_bad=true",), 1.0),
+        (("skip_bad=true", "mpp=0.25"), 0.5),
+        (("skip_bad=true", "mpp=0.25", "scale=as_is"), 1.0),
+    ):
+        config = smoke(folders / "out", *in_folders(folders, *settings))
+        images = open_source(config.data, config.mpp).part("train")
+        assert images.zoom(0) == zoom
+
+
+def test_without_a_resolution_nuclei_tell_it_or_it_is_asked_for(folders):
+    unknown = [one for one in in_folders(folders, "skip_bad=true") if one != "data.mpp=0.5"]
+    with pytest.raises(DataError, match=r"nucleus_um"):
+        run(folders / "out", *unknown)
+    config = smoke(folders / "out", *unknown, "data.nucleus_um=8")
+    images = open_source(config.data, config.mpp).part("train")
+    areas = np.unique(images.read(0)[1], return_counts=True)[1][1:]
+    diameter_um = np.sqrt(4 * np.median(areas) / np.pi) * images.zoom(0) * config.mpp
+    assert diameter_um == pytest.approx(8)
+
+
+def test_an_empty_part_is_named(folders):
+    with pytest.raises(DataError, match="val"):
+        run(folders / "out", *in_folders(folders, "skip_bad=true", "val_share=0"))
+
+
+def test_a_pack_trains_and_names_its_licence(folders):
+    (folders / "images" / "2.png").unlink()
+    (folders / "labels" / "2.npy").unlink()
+    sets = [
+        with_validation(
+            open_folders(folders / "images", folders / "labels", mpp=0.5, name=name, licence=licence)
+        )
+        for name, licence in (("ours", "CC0-1.0"), ("theirs", "CC-BY-NC-SA-4.0"))
+    ]
+    write_pack(folders / "p.zip", sets)
+    pack = ("schedule.epochs=1", "data.kind=pack", f"data.images={folders / 'p.zip'}")
+    both = read_header(run(folders / "both", *pack).best).card.training
+    assert both.non_commercial
+    assert both.licence == "CC0-1.0; CC-BY-NC-SA-4.0"
+    one = read_header(run(folders / "one", *pack, "data.only=[ours]").best).card.training
+    assert (one.data, one.licence, one.non_commercial) == (("ours",), "CC0-1.0", False)
+    with pytest.raises(DataError, match=r"data\.only.*ours, theirs"):
+        run(folders / "none", *pack, "data.only=[our]")
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_torchrun(whole, tmp_path, devices):
+    """One process is the same run; two share each batch and agree."""
+    launcher = str(Path(sys.executable).with_name("torchrun"))
+    program = str(Path(sys.executable).with_name("sac-wsi"))
+    command = [launcher, "--nproc-per-node", str(devices), "--no-python", program, "train", str(SMOKE)]
+    for setting in (f"output_dir={tmp_path}", "data.count=4", "data.side_px=192", "objective.nuclei=2"):
+        command += ["--set", setting]
+    for setting in ("schedule.epochs=3", "schedule.epoch_steps=2", "inference.way=prompter"):
+        command += ["--set", setting]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("checkpoint") == 1
+    mine, alone = curve(tmp_path), curve(whole)
+    assert mine.keys() == alone.keys()
+    for key, values in alone.items():
+        for name in values.keys() & {"maps", "semantic", "loss_maps"}:
+            # batch norm sees half a batch on each of two devices
+            assert mine[key][name] == pytest.approx(values[name], rel=1e-5 if devices == 1 else 0.25)
+
+
+def test_a_batch_that_devices_cannot_share(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "join", lambda: nullcontext(Ranks(0, 3, "cpu")))
+    with pytest.raises(ConfigError, match=r"schedule\.batch is 2 on 3 devices"):
+        run(tmp_path)
+
+
+@contextmanager
+def largest_file(limit):
+    """As on a full disk, for this process."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+def test_a_full_disk_keeps_the_last_state(whole, tmp_path):
+    run(tmp_path, "schedule.minutes=0.0001")
+    before = (tmp_path / "state.pt").read_bytes()
+    with largest_file(20_000), pytest.raises(WriteError, match=r"Make room"):
+        run(tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not list(tmp_path.glob(".*partial"))
+    run(tmp_path)
+    assert (tmp_path / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+
+
+@pytest.fixture
+def data_of(tmp_path):
+    """Where images of a kind lie: small ones in their official layout."""
+
+    def make(kind):
+        root = tmp_path / kind
+        if kind == "dsb":
+            return {"images": str(make_dsb(root, [f"{i:02}" for i in range(10)]))}
+        if kind == "glas":
+            return {"images": str(make_glas(root))}
+        if kind == "synthetic":
+            return {"count": 2, "side_px": 128}
+        names = ("TCGA-18-5592-01Z-00-DX1", "TCGA-B0-5711-01Z-00-DX1", "TCGA-G9-6336-01Z-00-DX1")
+        images, labels = make_folders(root, names)
+        if kind == "pack":
+            write_pack(root / "p.zip", [with_validation(open_folders(images, labels, name="tnbc", mpp=0.25))])
+            return {"images": str(root / "p.zip"), "only": []}
+        return {"images": str(images), "labels": str(labels)}
+
+    return make
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_training_config_loads(path):
+def test_every_training_config_learns_a_step(path, tmp_path, data_of):
+    """The recipe on images of its kind; an encoder that is too large for a test gives way to a tiny one."""
+    short = ["schedule.epochs=1", "schedule.epoch_steps=1", "schedule.batch=1", "schedule.crop_px=0"]
+    settings = read_settings(path, [*short, f"output_dir={tmp_path / 'out'}", 'base=""', "size.tile_px=128"])
     build(TrainConfig, read_settings(path, []))
+    settings["data"] |= data_of(settings["data"]["kind"])
+    if settings["size"]["family"] != "unet":
+        settings["size"]["encoder"] = "vit_nano"
+    config = build(TrainConfig, settings)
+    assert train(config, open_source(config.data, config.mpp), digest="a").complete

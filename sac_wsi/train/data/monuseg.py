@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from sac_wsi.label_files import SUFFIXES, by_stem
 from sac_wsi.train.data.aperio_xml import annotation_mpp, read_annotation
-from sac_wsi.train.data.pairs import Pair, by_stem, images_in, matched
+from sac_wsi.train.data.pairs import Pair, images_in, matched
 from sac_wsi.train.data.pixels import read_labels, read_rgb
 from sac_wsi.train.data.polygons import paint
 from sac_wsi.train.data.sample import DataSet, Labels, Rgb, Sample, data_set, refuse_missing
@@ -26,18 +27,19 @@ _ORGANS = {
     "breast": "A7-A13E A7-A13F AR-A1AK AR-A1AS E2-A14V E2-A1B5 AC-A2FO AO-A0J2",
     "colon": "AY-A8YK NH-A8F7 A6-6782",
     "kidney": "B0-5698 B0-5710 B0-5711 HE-7128 HE-7129 HE-7130 2Z-A9J9 GL-6846 IZ-8196",
-    # the publishers say liver; TCGA's own codes 18, 21, 38, 49 and 50 say lung. One group either way
+    # the publishers say liver; TCGA's own codes 18, 21, 38, 49 and 50 say lung
     "liver": "18-5592 21-5784 21-5786 38-6178 49-4488 50-5931",
     "lung": "44-2665 69-7764",
     "prostate": "CH-5767 G9-6336 G9-6348 G9-6356 G9-6362 G9-6363 EJ-A46H HC-7209",
     "stomach": "KB-A93J RD-A8N9",
 }
 ORGAN_OF_PATIENT = {f"TCGA-{code}": organ for organ, codes in _ORGANS.items() for code in codes.split()}
-"""The 30 training and 14 test images, as Kumar et al. (2017, 2020) list them."""
+"""The 30 training and 14 test images, checked against public lists made after the publishers' documents: that
+of torch_em for the training part, one other for both. Some lists differ in the test part."""
 
 
 def open_monuseg(images: Path, annotations: Path | None = None, *, allow_missing: bool = False) -> DataSet:
-    """The set; its groups are organs where they are known, else patients.
+    """The set; its groups are patients. What is known of organs is told beside.
 
     ``annotations`` None: beside the images, in their own folder.
     """
@@ -57,7 +59,7 @@ def organ(name: str) -> str | None:
 
 def _annotations(folder: Path, xml_only: bool) -> dict[str, Path]:
     # in a folder of images, a .png is an image
-    labels = {} if xml_only else by_stem(folder, (".png", ".npy", ".tif", ".tiff"))
+    labels = {} if xml_only else by_stem(folder, SUFFIXES)
     return labels | by_stem(folder, (".xml",))
 
 
@@ -67,7 +69,7 @@ def _sample(pair: Pair) -> Sample:
     is_xml = pair.labels.suffix.lower() == ".xml"
     return Sample(
         pair.stem,
-        known or patient,
+        patient,
         partial(read_rgb, pair.image),
         partial(_labels, pair.labels),
         mpp=(annotation_mpp(pair.labels) if is_xml else None) or MPP,
@@ -76,7 +78,6 @@ def _sample(pair: Pair) -> Sample:
 
 
 def _labels(path: Path, rgb: Rgb) -> Labels:
-    suffix = path.suffix.lower()
-    if suffix != ".xml":
-        return read_labels(path, suffix)
+    if path.suffix.lower() != ".xml":
+        return read_labels(path)
     return paint(read_annotation(path).polygons_xy, (rgb.shape[0], rgb.shape[1]))

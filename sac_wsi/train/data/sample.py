@@ -71,6 +71,17 @@ class DataSet:
     def read(self, index: int) -> tuple[Rgb, Labels]:
         return self.samples[index].read()
 
+    def grouped_by(self, what: str) -> DataSet:
+        """With something else that is known of the images for a group: "organ"; "" leaves them."""
+        if not what:
+            return self
+        if lacking := [sample.name for sample in self.samples if what not in sample.about]:
+            raise DataError(
+                f"{self.name} cannot be grouped by {what!r}: nobody tells it of {lacking[0]}. Known of that "
+                f"one: {', '.join(self.samples[0].about) or 'nothing'}."
+            )
+        return replace(self, samples=tuple(replace(s, group=s.about[what]) for s in self.samples))
+
     def where(self, wanted: Callable[[Sample], bool]) -> DataSet:
         """Those that are wanted; an error where that is none."""
         kept = tuple(sample for sample in self.samples if wanted(sample))

@@ -150,7 +150,7 @@ def test_truncated_foreign_and_missing_files(sam, tmp_path):
 
 def test_an_encoder_at_a_wrong_size_is_not_run(make_model):
     with pytest.raises(ValueError, match=r"needed \(B, 3, 64, 64\)"):
-        make_model().normalise(torch.zeros(1, 3, 60, 64))
+        make_model().encode(torch.zeros(1, 3, 60, 64))
 
 
 def test_encoders_are_metas_class():

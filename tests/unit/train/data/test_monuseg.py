@@ -31,7 +31,7 @@ def test_image_labels_organ_and_resolution(layout):
     assert labels[21:29, 11:19].all()
     assert labels.sum() == 64
     sample = data.samples[0]
-    assert (sample.name, sample.group, sample.mpp) == (NAME, "liver", 0.252)
+    assert (sample.name, sample.group, sample.mpp) == (NAME, "TCGA-18-5592", 0.252)
     assert sample.about == {"organ": "liver", "patient": "TCGA-18-5592"}
 
 

@@ -1,0 +1,67 @@
+"""A run's model and optimiser before the first step."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sac_wsi.errors import CheckpointError
+from sac_wsi.model.checkpoint import load_model
+from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
+from sac_wsi.model.sam import read_sam_file
+from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.state import State, begin
+
+
+def begin_run(config: TrainConfig, device: str) -> State:
+    torch.manual_seed(config.objective.seed)
+    model = build_model(config.size)
+    if config.base:
+        load_sam(model, read_sam_file(Path(config.base)), config.base)
+    if config.start:
+        take_over(model, Path(config.start), config.base)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(is_learnt(config, name))
+    model = model.to(device)
+    if model.prompter is not None:
+        model.prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.schedule.checkpointing and model.image_encoder is not None:
+        forget_activations(model.image_encoder)
+    chosen = [p for p in model.parameters() if p.requires_grad]
+    schedule = config.schedule
+    optimiser = torch.optim.AdamW(chosen, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    return begin(model, optimiser)
+
+
+def is_learnt(config: TrainConfig, name: str) -> bool:
+    """What the family learns over SAM's weights; from nothing, everything that the part covers."""
+    is_prompter, part = name.startswith("prompter."), config.objective.part
+    if part != "both" and is_prompter != (part == "prompter"):
+        return False
+    return not config.base or learns(config.size.family, name)
+
+
+def take_over(model: SacModel, path: Path, base: str) -> None:
+    """The parts of another checkpoint that are of the same sizes: a prompter for a SAC, say."""
+    held = load_model(path, Path(base) if base else None)[0].state_dict()
+    wanted = model.state_dict()
+    taken: dict[str, Tensor] = {}
+    for part in ("prompter.", "image_encoder.", "prompt_encoder.", "mask_decoder."):
+        names = [name for name in wanted if name.startswith(part)]
+        if all(name in held and held[name].shape == wanted[name].shape for name in names):
+            taken |= {name: held[name] for name in names}
+    if not taken:
+        raise CheckpointError(
+            f"{path} has no part of the sizes that this model needs. Give another start, or leave it out."
+        )
+    model.load_state_dict(taken, strict=False)
+
+
+def forget_activations(encoder: nn.Module) -> None:
+    """Each block is computed again on the way back, from its input alone."""
+    for block in encoder.blocks:  # type: ignore[union-attr]
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)

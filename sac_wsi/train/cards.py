@@ -1,0 +1,53 @@
+"""The card of what a run makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from sac_wsi.download import sha256_of
+from sac_wsi.model.card import Card, Training
+from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.source import Source
+
+
+def card_of(config: TrainConfig, source: Source) -> Card:
+    """What does not change during a run: SAM's file, for one, is hashed once."""
+    from sac_wsi import __version__
+
+    licence = config.licence or "; ".join(source.licences)
+    forbidden = any(forbids_commerce(licence) for licence in source.licences)
+    card = Card(
+        name=config.name,
+        size=config.size,
+        mpp=config.mpp,
+        mpp_range=config.mpp_range,
+        halo_um=config.halo_um,
+        inference=config.inference,
+        training=Training(
+            data=source.names,
+            licence=licence,
+            non_commercial=forbidden if config.non_commercial is None else config.non_commercial,
+            code_version=__version__,
+        ),
+    )
+    if not config.base:
+        return card
+    base = Path(config.base)
+    return replace(card, kind="trained", base=base.name, base_sha256=sha256_of(base))
+
+
+def forbids_commerce(licence: str) -> bool:
+    """
+    >>> [forbids_commerce(name) for name in ("CC-BY-NC-SA-4.0", "research use only", "CC0-1.0")]
+    [True, True, False]
+    """
+    told = licence.lower()
+    return "-nc" in told or "research" in told or "non-commercial" in told
+
+
+def card_at(card: Card, step: int, metrics: Mapping[str, float]) -> Card:
+    """The card of the weights as they are now."""
+    told = {f"validation_{name}": value for name, value in metrics.items()}
+    return replace(card, training=replace(card.training, steps=step), metrics=told)

@@ -1,0 +1,58 @@
+"""What a run tells: a line of JSON for each mean and each validation, and each step to a progress bar."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log. ``values`` are means since the last one, or what was measured."""
+
+    kind: str
+    step: int
+    seconds: float
+    values: dict[str, float]
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Whoever wants to know. ``on_step`` gets steps done and steps in all."""
+
+    on_event: Callable[[Event], None] = _nothing
+    on_step: Callable[[int, int], None] = _nothing
+    on_bad: Callable[[str], None] = _nothing
+
+
+class Log:
+    """Means between two lines; each line goes to the file and to whoever listens."""
+
+    def __init__(self, path: Path | None, on_event: Callable[[Event], None]) -> None:
+        self._path, self._on_event = path, on_event
+        self._sums: dict[str, float] = {}
+        self._count = 0
+        self._begun = time.monotonic()
+
+    def add(self, values: Mapping[str, float]) -> None:
+        self._count += 1
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def write_means(self, kind: str, step: int) -> None:
+        self.write(kind, step, {name: value / self._count for name, value in self._sums.items()})
+        self._sums, self._count = {}, 0
+
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
+        event = Event(kind, step, round(time.monotonic() - self._begun, 1), values)
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(event)) + "\n")
+            self._on_event(event)

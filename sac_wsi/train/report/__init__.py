@@ -1,0 +1,9 @@
+"""The report of a training run: one HTML file that needs no network, no script and no other file.
+
+``curves_of`` reads the log, ``write_report`` lays out the page; ``chart`` and ``pictures`` make its parts.
+"""
+
+from sac_wsi.train.report.curves import Curve, curves_of
+from sac_wsi.train.report.page import write_report
+
+__all__ = ["Curve", "curves_of", "write_report"]

@@ -1,0 +1,86 @@
+"""At a run's end: the best weights on every validation image, as numbers (scores.json) and to look at."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from sac_wsi.files import atomic_file
+from sac_wsi.metrics import Scores, summarise
+from sac_wsi.model.card import Card
+from sac_wsi.model.checkpoint import load_model
+from sac_wsi.model.sac import build_model
+from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.judge import judge_model
+from sac_wsi.train.report import curves_of, write_report
+from sac_wsi.train.source import Source
+
+REPORT, SCORES = "report.html", "scores.json"
+
+
+def write_run_report(config: TrainConfig, source: Source, best: Path, log: Path) -> Scores:
+    model, header = load_model(best, Path(config.base) if config.base else None)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    skip = (lambda error: None) if config.data.skip_bad else None
+    judged = list(judge_model(model.to(device), config, source.part("val"), device, skip))
+    scores = summarise([image.scores for image in judged])
+    lines = log.read_text(encoding="utf-8").splitlines()
+    write_report(
+        best.with_name(REPORT),
+        title=f"Training of {config.name}",
+        facts=_facts(config, header.card, lines),
+        curves=curves_of(lines),
+        scores=scores,
+        images=judged,
+    )
+    with atomic_file(best.with_name(SCORES)) as file:
+        file.write(json.dumps(scores.to_json()).encode())
+    return scores
+
+
+def _facts(config: TrainConfig, card: Card, lines: Iterable[str]) -> dict[str, str]:
+    size, data, schedule = config.size, config.data, config.schedule
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in build_model(size).parameters())
+    encoder = "" if size.family == "unet" else f", {size.encoder}"
+    return {
+        "Model": f"{size.family}{encoder}, tiles of {size.tile_px} px, {parameters:,} parameters",
+        "Learns": f"{config.objective.part}, by {schedule.best_by} on validation images",
+        "Starts from": config.base or config.start or "random weights",
+        "Data": f"{', '.join(card.training.data)} ({Path(data.images).name or data.kind})",
+        "Licence": card.training.licence + ("; non-commercial" if card.training.non_commercial else ""),
+        "Best weights": f"{card.training.steps:,} steps",
+        "Step": f"{schedule.batch} x {schedule.accumulate} crops of {config.crop_px} px",
+        "Precision": schedule.precision,
+        "Time": f"{training_seconds(lines) / 60:.1f} min",
+        "Machine": _machine(),
+        "Code": f"sac-wsi {card.training.code_version}, torch {torch.__version__}",
+    }
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def training_seconds(lines: Iterable[str]) -> float:
+    """Of all calls together: each counts from its own begin.
+
+    >>> training_seconds('{"seconds": %d}' % s for s in (5, 9, 2, 4))
+    13.0
+    """
+    total, last = 0.0, 0.0
+    for line in lines:
+        try:
+            seconds = float(json.loads(line)["seconds"])
+        except (ValueError, KeyError, TypeError):
+            continue  # the last line of a call that was killed
+        if seconds < last:
+            total += last
+        last = seconds
+    return total + last
