@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.model.lora import merge_lora
 from sac_wsi.model.sac import SacModel
 
 T = TypeVar("T")
@@ -104,8 +105,11 @@ def resolve(device: str, precision: str) -> tuple[str, str]:
 
 
 def make_runner(model: SacModel, device: str, precision: str) -> Runner:
+    """Of a model that only answers from now on: what LoRA learnt is folded in, in place."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
+    if model.image_encoder is not None:
+        merge_lora(model.image_encoder)
     return runner_of(model.to(device), device, precision)
 
 

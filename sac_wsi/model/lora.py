@@ -117,14 +117,3 @@ def merge_lora(encoder: ImageEncoderViT) -> None:
     for block in encoder.blocks:
         if isinstance(block.attn.qkv, LoraQkv):
             block.attn.qkv = block.attn.qkv.merge()
-
-
-def lora_state(module: nn.Module) -> dict[str, Tensor]:
-    """The LoRA parameters alone, by their names in ``module``; load with ``strict=False``."""
-    layers = {name for name, part in module.named_modules() if isinstance(part, LoraQkv)}
-    state = {}
-    for key, value in module.state_dict().items():
-        layer, _, name = key.rpartition(".")
-        if layer in layers and name in LORA_NAMES:
-            state[key] = value
-    return state

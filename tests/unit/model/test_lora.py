@@ -9,10 +9,16 @@ from torch import Tensor, nn
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.attention import use_exact_attention
-from sac_wsi.model.lora import LORA_NAMES, LoraQkv, add_lora, lora_state, merge_lora
+from sac_wsi.model.lora import LORA_NAMES, LoraQkv, add_lora, merge_lora
 from sac_wsi.model.sam import build_encoder
 
 TILE = 64
+
+
+def lora_state(model):
+    """What LoRA added."""
+    return {name: value for name, value in model.state_dict().items() if name.split(".")[-1] in LORA_NAMES}
+
 
 
 def encoder(seed: int = 0) -> ImageEncoderViT:
