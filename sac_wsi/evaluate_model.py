@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.errors import ConfigError, DataError
-from sac_wsi.files import atomic_file
+from sac_wsi.files import atomic_file, make_folder
 from sac_wsi.grid import GridSettings
 from sac_wsi.metrics import Scores, summarise
 from sac_wsi.model.tiles import PersonPoints
@@ -35,7 +35,7 @@ def evaluate_model(
     ``experts``: points from the truth, in a person's stead. ``objects``: the GlaS measures as well.
     ``labels_to`` is a folder for the predicted label maps, which ``sac-wsi evaluate --pred`` reads.
     """
-    tile_px, halo_um = _tile_of(segmenter)
+    tile_px, halo_um = tile_of(segmenter)
     scores = []
     for judged in judge(
         _finder(segmenter, experts),
@@ -55,7 +55,7 @@ def evaluate_model(
     return summarise(scores)
 
 
-def _tile_of(segmenter: Segmenter) -> tuple[int, float]:
+def tile_of(segmenter: Segmenter) -> tuple[int, float]:
     """Side in pixels and halo in micrometres of its tiles."""
     if isinstance(segmenter, ModelSegmenter):
         return segmenter.tile_px, segmenter.halo_um
@@ -84,6 +84,6 @@ def _file_name(name: str) -> str:
 
 
 def _save(path: Path, labels: NDArray[np.integer]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_file(path) as file:
         np.save(file, labels, allow_pickle=False)

@@ -61,6 +61,14 @@ def _publish(partial: Path, path: Path) -> None:
         ) from error
 
 
+def make_folder(path: Path) -> None:
+    """With the folders above it, where they are not there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {path}: {error.strerror}. Give another one.") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename itself last; without it a power cut may bring the old file back."""
     handle = os.open(folder, os.O_RDONLY)

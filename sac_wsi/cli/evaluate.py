@@ -96,7 +96,7 @@ def _of_model(
     objects: bool,
 ) -> Scores:
     from sac_wsi.config import load_config, read_settings
-    from sac_wsi.evaluate_model import evaluate_model
+    from sac_wsi.evaluate_model import evaluate_model, tile_of
     from sac_wsi.plan import make_segmenter
     from sac_wsi.train.config import DataSettings
     from sac_wsi.train.source import open_source
@@ -110,7 +110,7 @@ def _of_model(
     chosen = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     segmenter = make_segmenter(load_config(None, [*(c for c in overrides if c not in of_data), *chosen]))
     settings = build(DataSettings, told, "data.")
-    images = open_source(settings, segmenter.mpp).part(part)
+    images = open_source(settings, segmenter.mpp, tile_of(segmenter)[0]).part(part)
     with image_progress("evaluate", len(images)) as on_image:
         return evaluate_model(
             segmenter,

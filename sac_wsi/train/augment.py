@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.train import tiatoolbox_stain
 
 Rgb = NDArray[np.uint8]
+Pixels = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 # optical density of haematoxylin, eosin and the rest (Ruifrok and Johnston 2001), rows of unit length
 _STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
 _STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
-_UNMIX = np.linalg.inv(_STAINS)
+_MIX, _UNMIX = _STAINS.astype(np.float32), np.linalg.inv(_STAINS).astype(np.float32)
+_KNOTS = 5
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,13 @@ class AugmentSettings:
     blur_px     largest sigma
     jpeg        chance of JPEG at quality 40 to 95
     noise       standard deviation, grey values
+
+    With the extra ``tiatoolbox``, on crops of stained tissue, each at several times the cost of all the rest:
+
+    normalise   chance that the crop is first brought to the stains of TIAToolbox's target image. Images are
+                not normalised in use, so the model should see crops as they are too
+    tiatoolbox  chance that ``stain`` changes the crop's own stains, which TIAToolbox finds, instead of stains
+                that are the same for all
     """
 
     turn: bool = True
@@ -45,78 +58,151 @@ class AugmentSettings:
     blur_px: float = 1.0
     jpeg: float = 0.2
     noise: float = 3.0
+    normalise: float = 0.0
+    tiatoolbox: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("scale", "elastic_px", "stain", "colour", "blur_px", "jpeg", "noise"):
-            if getattr(self, name) < 0:
+        for name in ("scale", "elastic_px", "stain", "colour", "blur_px", "noise"):
+            if not getattr(self, name) >= 0:
                 raise ConfigError(f"augment.{name} is {getattr(self, name)}: needed 0 or more.")
+        for name in ("jpeg", "normalise", "tiatoolbox"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"augment.{name} is {getattr(self, name)}, a chance: needed 0 to 1.")
+        if self.tiatoolbox and not self.stain:
+            raise ConfigError(
+                f"augment.tiatoolbox is {self.tiatoolbox} and augment.stain 0, which changes nothing: needed "
+                "augment.stain above 0."
+            )
+        if self.normalise or self.tiatoolbox:
+            tiatoolbox_stain.require()
 
 
 NONE = AugmentSettings(False, 0, 0, 0, 0, 0, 0, 0)
 
 
 def random_crop(
-    rgb: Rgb, labels: Labels, side_px: int, settings: AugmentSettings, rng: np.random.Generator
+    rgb: Rgb,
+    labels: Labels,
+    side_px: int,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    zoom: float = 1.0,
 ) -> tuple[Rgb, Labels]:
-    """(side, side, 3) and (side, side); what lies beyond the image mirrors it."""
-    yx = _coordinates(rgb.shape[:2], side_px, settings, rng)
-    crop = np.stack(
-        [ndimage.map_coordinates(rgb[..., c], yx, order=1, mode="mirror") for c in range(3)], axis=2
-    )
-    cut = ndimage.map_coordinates(labels, yx, order=0, mode="mirror")
-    return _look(crop, settings, rng), np.ascontiguousarray(cut, np.int32)
+    """(side, side, 3) and (side, side); what lies beyond the image mirrors it.
+
+    ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random.
+    """
+    y, x = _coordinates(labels.shape, side_px, settings, rng, zoom)
+    crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x)
+    return _look(crop, settings, rng), cut
 
 
 def _coordinates(
-    shape_yx: tuple[int, ...], side_px: int, settings: AugmentSettings, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """(2, side, side) y, x in the image for each pixel of the crop."""
-    zoom = np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale))
-    along = (np.arange(side_px, dtype=np.float32) - (side_px - 1) / 2) / zoom
+    shape_yx: tuple[int, ...],
+    side_px: int,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    zoom: float,
+) -> tuple[Pixels, Pixels]:
+    """y and x in the image for each pixel of the crop."""
+    zoom = zoom * float(np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale)))
+    along = (np.arange(side_px, dtype=np.float32) - (side_px - 1) / 2) / np.float32(zoom)
     y, x = np.meshgrid(along, along, indexing="ij")
     if settings.turn:
-        angle = rng.uniform(0, 2 * np.pi)
+        angle = np.float32(rng.uniform(0, 2 * np.pi))
         if rng.random() < 0.5:
             x = -x
         y, x = np.cos(angle) * y - np.sin(angle) * x, np.sin(angle) * y + np.cos(angle) * x
     if settings.elastic_px:
-        coarse = rng.normal(0, settings.elastic_px, (2, 5, 5))
-        bend = ndimage.zoom(coarse, (1, side_px / 5, side_px / 5), order=3, grid_mode=True, mode="nearest")
-        y, x = y + bend[0, :side_px, :side_px], x + bend[1, :side_px, :side_px]
-    centre = [_somewhere(length, side_px, rng) for length in shape_yx]
-    return np.stack([y + centre[0], x + centre[1]]).astype(np.float32)
+        knots = rng.standard_normal((2, _KNOTS, _KNOTS), np.float32) * np.float32(settings.elastic_px)
+        smooth = _spline(side_px)
+        y, x = y + smooth @ knots[0] @ smooth.T, x + smooth @ knots[1] @ smooth.T
+    centre_y, centre_x = (_somewhere(length, side_px / zoom, rng) for length in shape_yx)
+    return (y + np.float32(centre_y)).astype(np.float32), (x + np.float32(centre_x)).astype(np.float32)
 
 
-def _somewhere(length_px: int, side_px: int, rng: np.random.Generator) -> float:
+@lru_cache(maxsize=8)
+def _spline(side_px: int) -> Pixels:
+    """(side, knots): knots in a row to a cubic curve through them."""
+    along = ndimage.zoom(np.eye(_KNOTS), (side_px / _KNOTS, 1), order=3, grid_mode=True, mode="nearest")
+    return np.asarray(along[:side_px], np.float32)
+
+
+def _somewhere(length_px: int, side_px: float, rng: np.random.Generator) -> float:
     """The middle of a crop along one axis, within the image where it is large enough."""
-    margin = min(side_px / 2, length_px / 2)
-    return rng.uniform(margin, length_px - margin) - 0.5
+    spare = max(0.0, length_px - side_px)
+    # a whole pixel: a crop that nothing else moves is not resampled
+    begin = min(np.floor(rng.uniform(0, spare + 1)), spare) if spare else np.floor((length_px - side_px) / 2)
+    return float(begin + (side_px - 1) / 2)
 
 
-def _look(rgb: Rgb, settings: AugmentSettings, rng: np.random.Generator) -> Rgb:
-    pixels: NDArray[np.floating] = rgb.astype(np.float32)
-    if settings.stain:
-        pixels = _restained(pixels, settings.stain, rng)
+@njit(cache=True, nogil=True)
+def _sample(rgb, labels, y, x):  # type: ignore[no-untyped-def]
+    """Pixels between four neighbours, labels of the nearest."""
+    height, width = labels.shape
+    crop = np.empty((*y.shape, 3), np.float32)
+    cut = np.empty(y.shape, np.int32)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            top, left = int(np.floor(y[i, j])), int(np.floor(x[i, j]))
+            down, right = y[i, j] - top, x[i, j] - left
+            y0, y1 = _mirrored(top, height), _mirrored(top + 1, height)
+            x0, x1 = _mirrored(left, width), _mirrored(left + 1, width)
+            for c in range(3):
+                above = rgb[y0, x0, c] * (1 - right) + rgb[y0, x1, c] * right
+                below = rgb[y1, x0, c] * (1 - right) + rgb[y1, x1, c] * right
+                crop[i, j, c] = above * (1 - down) + below * down
+            cut[i, j] = labels[y1 if down >= 0.5 else y0, x1 if right >= 0.5 else x0]
+    return crop, cut
+
+
+@njit(cache=True, nogil=True)
+def _mirrored(index: int, length: int) -> Any:
+    """An index into the image from one beyond it."""
+    if 0 <= index < length:
+        return index
+    if length == 1:
+        return 0
+    index = abs(index) % (2 * length - 2)
+    return index if index < length else 2 * length - 2 - index
+
+
+def _look(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Rgb:
+    pixels = _stained(pixels, settings, rng)
     if settings.colour:
-        contrast, shift = 1 + rng.uniform(-1, 1) * settings.colour, rng.uniform(-1, 1, 3) * 128
-        pixels = (pixels - 128) * contrast + 128 + shift * settings.colour
+        contrast = np.float32(1 + rng.uniform(-1, 1) * settings.colour)
+        shift = np.asarray(rng.uniform(-1, 1, 3) * 128 * settings.colour, np.float32)
+        pixels = (pixels - 128) * contrast + 128 + shift
     if settings.blur_px and rng.random() < 0.3:
         sigma = rng.uniform(0, settings.blur_px)
         pixels = ndimage.gaussian_filter(pixels, (sigma, sigma, 0))
     if settings.noise:
-        pixels = pixels + rng.normal(0, rng.uniform(0, settings.noise), pixels.shape)
-    out: Rgb = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        amount = np.float32(rng.uniform(0, settings.noise))
+        pixels = pixels + amount * rng.standard_normal(pixels.shape, np.float32)
+    out = _whole(pixels)
     if rng.random() < settings.jpeg:
         buffer = io.BytesIO()
         Image.fromarray(out).save(buffer, "JPEG", quality=int(rng.integers(40, 96)))
-        out = np.asarray(Image.open(buffer))
+        out = np.array(Image.open(buffer))
     return out
 
 
-def _restained(pixels: NDArray[np.floating], amount: float, rng: np.random.Generator) -> NDArray[np.floating]:
+def _whole(pixels: Pixels) -> Rgb:
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def _stained(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
+    if settings.normalise and rng.random() < settings.normalise:
+        pixels = tiatoolbox_stain.normalised(_whole(pixels)).astype(np.float32)
+    if settings.tiatoolbox and rng.random() < settings.tiatoolbox:
+        return tiatoolbox_stain.restained(_whole(pixels), settings.stain, rng).astype(np.float32)
+    return _restained(pixels, settings.stain, rng) if settings.stain else pixels
+
+
+def _restained(pixels: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """More or less of each stain: what laboratories differ in most."""
-    density = -np.log10((pixels + 1) / 256)
-    stains = density.reshape(-1, 3) @ _UNMIX
-    stains = stains * rng.uniform(1 - amount, 1 + amount, 3) + rng.uniform(-1, 1, 3) * amount / 3 * 0.2
-    changed: NDArray[np.floating] = 256 * 10 ** -(stains @ _STAINS) - 1
-    return changed.reshape(pixels.shape)
+    density = -np.log((pixels + 1) / 256)
+    factor = np.asarray(rng.uniform(1 - amount, 1 + amount, 3), np.float32)
+    offset = np.asarray(rng.uniform(-1, 1, 3) * amount / 3 * 0.46, np.float32)
+    stains = density @ _UNMIX * factor + offset
+    return np.asarray(256 * np.exp(-(stains @ _MIX)) - 1, np.float32)

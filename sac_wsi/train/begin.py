@@ -13,6 +13,7 @@ from sac_wsi.errors import CheckpointError
 from sac_wsi.model.checkpoint import load_model
 from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.sam import read_sam_file
+from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.state import State, begin
 
@@ -20,10 +21,10 @@ from sac_wsi.train.state import State, begin
 def begin_run(config: TrainConfig, device: str) -> State:
     torch.manual_seed(config.objective.seed)
     model = build_model(config.size)
-    if config.base:
-        load_sam(model, read_sam_file(Path(config.base)), config.base)
+    if base := base_file(config.base):
+        load_sam(model, read_sam_file(base), str(base))
     if config.start:
-        take_over(model, Path(config.start), config.base)
+        take_over(model, Path(config.start), base)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_learnt(config, name))
     model = model.to(device)
@@ -45,9 +46,9 @@ def is_learnt(config: TrainConfig, name: str) -> bool:
     return not config.base or learns(config.size.family, name)
 
 
-def take_over(model: SacModel, path: Path, base: str) -> None:
+def take_over(model: SacModel, path: Path, base: Path | None) -> None:
     """The parts of another checkpoint that are of the same sizes: a prompter for a SAC, say."""
-    held = load_model(path, Path(base) if base else None)[0].state_dict()
+    held = load_model(path, base)[0].state_dict()
     wanted = model.state_dict()
     taken: dict[str, Tensor] = {}
     for part in ("prompter.", "image_encoder.", "prompt_encoder.", "mask_decoder."):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from sac_wsi.download import sha256_of
 from sac_wsi.model.card import Card, Training
+from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.source import Source
 
@@ -32,9 +32,9 @@ def card_of(config: TrainConfig, source: Source) -> Card:
             code_version=__version__,
         ),
     )
-    if not config.base:
+    base = base_file(config.base)
+    if base is None:
         return card
-    base = Path(config.base)
     return replace(card, kind="trained", base=base.name, base_sha256=sha256_of(base))
 
 

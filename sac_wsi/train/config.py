@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.inference import InferenceSettings
@@ -28,7 +28,8 @@ class DataSettings:
     val_share      of the images, to validate on, where the set has no such part; whole patients
     group_by       what else is a group: organ, of MoNuSeg; grade, of GlaS
     seed           of that choice
-    scale          mpp: images are brought to the model's resolution. as_is: pixels are taken as they are
+    scale          mpp: images are brought to the model's resolution. as_is: pixels are taken as they are.
+                   fit: the longer side becomes the tile's, as SAM does it
     nucleus_um     images of unknown resolution are scaled so that their median nucleus has this diameter
     skip_bad       go on without images that cannot be read
     count side_px  synthetic: images to learn from (a quarter as many to validate on) and their side
@@ -44,7 +45,7 @@ class DataSettings:
     val_share: float = 0.2
     group_by: str = ""
     seed: int = 0
-    scale: Literal["mpp", "as_is"] = "mpp"
+    scale: Literal["mpp", "as_is", "fit"] = "mpp"
     nucleus_um: float = 0.0
     skip_bad: bool = False
     count: int = 16
@@ -148,7 +149,7 @@ class ObjectiveSettings:
 class TrainConfig:
     """One run.
 
-    base     a SAM file to start from; "" starts from nothing, and then all of it learns
+    base     a SAM file to start from, or its name once fetched; "" starts from nothing, then all of it learns
     start    a checkpoint of ours whose parts of the same sizes are taken over: a prompter, say
     licence  of the weights; "" takes that of the data
     """
@@ -185,10 +186,3 @@ class TrainConfig:
     @property
     def crop_px(self) -> int:
         return self.schedule.crop_px or self.size.tile_px
-
-
-def what_is_learnt(config: TrainConfig) -> dict[str, Any]:
-    """All but where it is written and how long one call may take: another value is another run."""
-    told = asdict(config)
-    del told["output_dir"], told["schedule"]["minutes"], told["schedule"]["checkpointing"]
-    return told

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_wsi.train.data.sample import DataSet
+from sac_wsi.train.data.sample import DataSet, Sample
 
-Pair = tuple[NDArray[np.uint8], NDArray[np.int32]]
-"""(h, w, 3) RGB and (h, w) labels, 0 for background."""
+Rgb = NDArray[np.uint8]
+Labels = NDArray[np.int32]
 
 _KEPT_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """rgb (h, w, 3), labels (h, w), 0 for background; zoom: the model's pixels per pixel of this image."""
+
+    rgb: Rgb
+    labels: Labels
+    zoom: float = 1.0
+
+    @property
+    def nbytes(self) -> int:
+        return self.rgb.nbytes + self.labels.nbytes
 
 
 class Images(Protocol):
@@ -25,11 +39,8 @@ class Images(Protocol):
     def name(self, index: int) -> str:
         """What to call one of them."""
 
-    def read(self, index: int) -> Pair:
+    def read(self, index: int) -> LabelledImage:
         """One of them; DataError where it cannot be read."""
-
-    def zoom(self, index: int) -> float:
-        """Pixels of the model per pixel of this image."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +58,22 @@ class SyntheticImages:
     def name(self, index: int) -> str:
         return f"synthetic {self.seed + index}"
 
-    def read(self, index: int) -> Pair:
+    def read(self, index: int) -> LabelledImage:
         from sac_wsi.masks import labels_from_nuclei
         from sac_wsi.testing import SyntheticSlide
 
         side = self.side_px
         slide = SyntheticSlide(seed=self.seed + index, shape_yx=(side, side), mpp=self.mpp)
-        return slide.render(slide.box), labels_from_nuclei(slide.truth(slide.box), slide.box)
-
-    def zoom(self, index: int) -> float:
-        return 1.0
+        labels = labels_from_nuclei(slide.truth(slide.box), slide.box)
+        return LabelledImage(slide.render(slide.box), labels)
 
 
 @dataclass(frozen=True)
 class SetImages:
-    """A set of images with the zoom of each."""
+    """A set of images, each with the zoom that a rule gives it."""
 
     data: DataSet
-    zooms: tuple[float, ...]
+    zoom: Callable[[Sample, Rgb, Labels], float]
 
     def __len__(self) -> int:
         return len(self.data)
@@ -72,11 +81,9 @@ class SetImages:
     def name(self, index: int) -> str:
         return self.data.samples[index].name
 
-    def read(self, index: int) -> Pair:
-        return self.data.read(index)
-
-    def zoom(self, index: int) -> float:
-        return self.zooms[index]
+    def read(self, index: int) -> LabelledImage:
+        rgb, labels = self.data.read(index)
+        return LabelledImage(rgb, labels, self.zoom(self.data.samples[index], rgb, labels))
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class KeptImages:
 
     images: Images
     most_bytes: int = _KEPT_BYTES
-    _kept: dict[int, Pair] = field(default_factory=dict)
+    _kept: dict[int, LabelledImage] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,16 +100,12 @@ class KeptImages:
     def name(self, index: int) -> str:
         return self.images.name(index)
 
-    def read(self, index: int) -> Pair:
+    def read(self, index: int) -> LabelledImage:
         kept = self._kept.get(index)
         if kept is not None:
             return kept
-        pair = self.images.read(index)
+        image = self.images.read(index)
         # threads may each read one image too many: the bound need not be exact
-        held = sum(rgb.nbytes + labels.nbytes for rgb, labels in list(self._kept.values()))
-        if held + pair[0].nbytes + pair[1].nbytes <= self.most_bytes:
-            self._kept[index] = pair
-        return pair
-
-    def zoom(self, index: int) -> float:
-        return self.images.zoom(index)
+        if sum(other.nbytes for other in list(self._kept.values())) + image.nbytes <= self.most_bytes:
+            self._kept[index] = image
+        return image

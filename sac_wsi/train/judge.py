@@ -41,15 +41,15 @@ def judge(
     """Image by image, at the images' own resolution; ``experts`` points from the truth help."""
     for index in range(len(images)):
         try:
-            rgb, truth = images.read(index)
+            image = images.read(index)
         except DataError as error:
             if on_bad is None:
                 raise
             on_bad(error)
             continue
-        zoom = images.zoom(index)
-        person = _experts(truth, experts, index, zoom)
-        found = label_image(partial(find, person), rgb, tile_px, halo_px, zoom)
+        rgb, truth = image.rgb, image.labels
+        person = _experts(truth, experts, index, image.zoom)
+        found = label_image(partial(find, person), rgb, tile_px, halo_px, image.zoom)
         yield JudgedImage(
             rgb, truth, found, score_image(truth, found, name=images.name(index), objects=objects)
         )

@@ -13,7 +13,7 @@ import numpy as np
 
 from sac_wsi.errors import DataError
 from sac_wsi.train.augment import AugmentSettings, random_crop
-from sac_wsi.train.images import Images, Pair
+from sac_wsi.train.images import Images, LabelledImage
 from sac_wsi.train.objective import Lesson, make_lesson
 
 _AHEAD = 3
@@ -46,22 +46,21 @@ class LessonPlan:
         crops = []
         for i in range(rank, self.batch, devices):
             rng = np.random.default_rng([self.seed, number, i])
-            index, (rgb, labels) = self._read(int(chosen[i]))
-            crops.append(random_crop(rgb, labels, self.crop_px, self.augment, rng, self.images.zoom(index)))
+            image = self._read(int(chosen[i]))
+            crops.append(random_crop(image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom))
         rng = np.random.default_rng([self.seed, number, self.batch + rank])
         return make_lesson(crops, self.maps, self.experts, self.nuclei, rng)
 
     def pixels(self, index: int) -> float:
         """Of an image, at the model's resolution."""
-        index, (rgb, _) = self._read(index)
-        return float(rgb.shape[0] * rgb.shape[1] * self.images.zoom(index) ** 2)
+        image = self._read(index)
+        return image.labels.size * image.zoom**2
 
-    def _read(self, index: int) -> tuple[int, Pair]:
+    def _read(self, index: int) -> LabelledImage:
         """The image, or the next one that can be read."""
         for ahead in range(len(self.images)):
-            here = (index + ahead) % len(self.images)
             try:
-                return here, self.images.read(here)
+                return self.images.read((index + ahead) % len(self.images))
             except DataError as error:
                 if self.on_bad is None:
                     raise DataError(f"{error} Or pass --skip-bad to go on without it.") from None

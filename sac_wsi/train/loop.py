@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sac_wsi.errors import ConfigError, DataError, SacWsiError
+from sac_wsi.files import make_folder
 from sac_wsi.model.checkpoint import save_checkpoint
 from sac_wsi.model.sac import SacModel, build_model
 from sac_wsi.train.augment import NONE
@@ -25,6 +26,7 @@ from sac_wsi.train.log import Listener, Log
 from sac_wsi.train.objective import Lesson, loss_of, on_device
 from sac_wsi.train.ranks import Ranks, join
 from sac_wsi.train.run_report import write_run_report
+from sac_wsi.train.same_run import claim_folder
 from sac_wsi.train.source import Source
 from sac_wsi.train.state import State
 
@@ -43,19 +45,17 @@ class Run:
     seconds: float
 
 
-def train(
-    config: TrainConfig, source: Source, *, digest: str, listener: Listener | None = None, threads: int = 2
-) -> Run:
-    """Learn, or go on learning. ``digest`` names the config and the data."""
+def train(config: TrainConfig, source: Source, *, listener: Listener | None = None, threads: int = 2) -> Run:
+    """Learn, or go on learning what the folder holds."""
     with join() as ranks:
-        return _train(config, source, ranks, digest, listener or Listener(), threads)
+        return _train(config, source, ranks, listener or Listener(), threads)
 
 
-def _train(
-    config: TrainConfig, source: Source, ranks: Ranks, digest: str, listener: Listener, threads: int
-) -> Run:
+def _train(config: TrainConfig, source: Source, ranks: Ranks, listener: Listener, threads: int) -> Run:
     out, schedule, begun = Path(config.output_dir), config.schedule, time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    if ranks.first:
+        claim_folder(config)
     if schedule.batch % ranks.count:
         raise ConfigError(
             f"schedule.batch is {schedule.batch} on {ranks.count} devices: needed a multiple of their number."
@@ -66,7 +66,7 @@ def _train(
     steps, every = schedule.epochs * epoch_steps, schedule.validate_every * epoch_steps
     state = begin_run(config, ranks.device)
     if (out / STATE).exists():
-        state.load(out / STATE, digest)
+        state.load(out / STATE, source.identity)
     examiner = _Examiner(config, source, listener) if ranks.first else None
     log = Log(out / LOG if ranks.first else None, listener.on_event)
     numbers = (state.step * schedule.accumulate, steps * schedule.accumulate)
@@ -86,7 +86,7 @@ def _train(
                 examiner.judge(state, ranks.device, log)
             _agree(state, ranks)
         if ranks.first and (judged or out_of_time):
-            state.save(out / STATE, digest)
+            state.save(out / STATE, source.identity)
     complete = state.step >= steps or _patience_is_over(state, schedule)
     if examiner is not None:
         save_checkpoint(out / LAST, averaged(state, config), card_at(examiner.card, state.step, {}))

@@ -14,6 +14,7 @@ from sac_wsi.metrics import Scores, summarise
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import load_model
 from sac_wsi.model.sac import build_model
+from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.judge import judge_model
 from sac_wsi.train.report import curves_of, write_report
@@ -23,7 +24,7 @@ REPORT, SCORES = "report.html", "scores.json"
 
 
 def write_run_report(config: TrainConfig, source: Source, best: Path, log: Path) -> Scores:
-    model, header = load_model(best, Path(config.base) if config.base else None)
+    model, header = load_model(best, base_file(config.base))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     skip = (lambda error: None) if config.data.skip_bad else None
     judged = list(judge_model(model.to(device), config, source.part("val"), device, skip))

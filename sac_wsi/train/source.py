@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from sac_wsi.errors import DataError
+from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.train.config import DataSettings
 from sac_wsi.train.data.dsb import stained_only
 from sac_wsi.train.data.kinds import open_kind
 from sac_wsi.train.data.pack import Pack
 from sac_wsi.train.data.sample import DataSet, Sample
 from sac_wsi.train.data.split import with_validation
-from sac_wsi.train.images import Images, KeptImages, SetImages, SyntheticImages
+from sac_wsi.train.images import Images, KeptImages, Labels, Rgb, SetImages, SyntheticImages
 
 _SYNTHETIC_SEEDS = {"train": 0, "val": 1 << 16, "test": 1 << 17}
 _FEWEST_NUCLEI = 3
@@ -30,9 +31,16 @@ class Source:
 
     settings: DataSettings
     mpp: float
+    tile_px: int
     data: DataSet | None
     names: tuple[str, ...]
     licences: tuple[str, ...]
+
+    @property
+    def identity(self) -> str:
+        """The same for the same images in the same parts, wherever they lie."""
+        told = [f"{sample.name} {sample.split}" for sample in self.data.samples] if self.data else []
+        return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
 
     def part(self, split: str) -> Images:
         """The images of train, val or test; of "all", all of them."""
@@ -42,14 +50,32 @@ class Source:
             return KeptImages(
                 SyntheticImages(count, settings.side_px, self.mpp, _SYNTHETIC_SEEDS.get(split, 0))
             )
-        chosen = self.data if split == "all" else self.data.part(split)
-        return KeptImages(SetImages(chosen, zooms(chosen, settings, self.mpp)))
+        return self.images_of(self.data if split == "all" else self.data.part(split))
+
+    def images_of(self, data: DataSet) -> Images:
+        """Any of the set, as the model should see them."""
+        return KeptImages(SetImages(data, self._zoom))
+
+    def _zoom(self, sample: Sample, rgb: Rgb, labels: Labels) -> float:
+        """Pixels of the model per pixel of the image."""
+        if self.settings.scale == "as_is":
+            return 1.0
+        if self.settings.scale == "fit":
+            return self.tile_px / int(max(rgb.shape[:2]))
+        if sample.mpp is not None:
+            return float(sample.mpp / self.mpp)
+        if not self.settings.nucleus_um:
+            raise ConfigError(
+                f"Nobody says how many micrometres a pixel of {sample.name} has. Pass --set data.mpp=…, "
+                "--set data.nucleus_um=7 to go by the size of its nuclei, or --set data.scale=as_is."
+            )
+        return zoom_to_nuclei(labels, self.settings.nucleus_um / self.mpp)
 
 
-def open_source(settings: DataSettings, mpp: float) -> Source:
-    """``mpp`` is the model's."""
+def open_source(settings: DataSettings, mpp: float, tile_px: int) -> Source:
+    """``mpp`` and ``tile_px`` are the model's."""
     if settings.kind == "synthetic":
-        return Source(settings, mpp, None, ("synthetic",), ("CC0-1.0",))
+        return Source(settings, mpp, tile_px, None, ("synthetic",), ("CC0-1.0",))
     if not settings.images:
         raise DataError(
             f"data.kind is {settings.kind}: needed data.images, "
@@ -70,7 +96,7 @@ def open_source(settings: DataSettings, mpp: float) -> Source:
         names, licences = (data.name,), (data.licence,)
     if settings.stained_only:
         data = stained_only(data)
-    return Source(settings, mpp, _validated(data, settings), names, licences)
+    return Source(settings, mpp, tile_px, _validated(data, settings), names, licences)
 
 
 def _of_pack(path: Path, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], DataSet]:
@@ -90,28 +116,11 @@ def _validated(data: DataSet, settings: DataSettings) -> DataSet:
     return with_validation(data.grouped_by(settings.group_by), settings.val_share, settings.seed)
 
 
-def zooms(data: DataSet, settings: DataSettings, mpp: float) -> tuple[float, ...]:
-    """Of each image: to the model's mpp, by its own or else by the size of its nuclei."""
-    if settings.scale == "as_is":
-        return (1.0,) * len(data)
-    return tuple(_zoom(sample, settings, mpp) for sample in data.samples)
-
-
-def _zoom(sample: Sample, settings: DataSettings, mpp: float) -> float:
-    if sample.mpp is not None:
-        return sample.mpp / mpp
-    if not settings.nucleus_um:
-        raise DataError(
-            f"Nobody says how many micrometres a pixel of {sample.name} has. Pass --set data.mpp=…, "
-            "--set data.nucleus_um=7 to go by the size of its nuclei, or --set data.scale=as_is."
-        )
-    try:
-        _, labels = sample.read()
-    except DataError:
-        return 1.0  # told when it is its turn
+def zoom_to_nuclei(labels: Labels, wanted_px: float) -> float:
+    """What gives the median nucleus this diameter; 1 where there are too few to tell."""
     area_px = np.bincount(labels.ravel())[1:]
     area_px = area_px[area_px > 0]
     if len(area_px) < _FEWEST_NUCLEI:
         return 1.0
     diameter_px = float(np.sqrt(4 * np.median(area_px) / np.pi))
-    return float(np.clip(settings.nucleus_um / mpp / diameter_px, 1 / _MOST_ZOOM, _MOST_ZOOM))
+    return float(np.clip(wanted_px / diameter_px, 1 / _MOST_ZOOM, _MOST_ZOOM))

@@ -32,11 +32,12 @@ class State:
     best: float = float("-inf")
     waited: int = 0
 
-    def save(self, path: Path, digest: str) -> None:
+    def save(self, path: Path, images: str) -> None:
+        """``images`` names what is learnt from."""
         buffer = io.BytesIO()
         torch.save(
             {
-                "config": digest,
+                "images": images,
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average,
@@ -49,12 +50,13 @@ class State:
         with atomic_file(path) as file:
             file.write(buffer.getbuffer())
 
-    def load(self, path: Path, digest: str) -> None:
-        """Go on from a file, if it is of the same run."""
+    def load(self, path: Path, images: str) -> None:
+        """Go on from a file, if it has learnt from the same images."""
         held = _read(path)
-        if held.get("config") != digest:
+        if held.get("images") != images:
             raise CheckpointError(
-                f"{path} is of another config. Give another output_dir, or remove that folder to begin anew."
+                f"{path} has learnt from other images, or another split of them. Give another output_dir, "
+                "or remove that folder to begin anew."
             )
         self.model.load_state_dict(held["model"])
         self.optimiser.load_state_dict(held["optimiser"])

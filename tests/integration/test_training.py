@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from PIL import Image
 
 from sac_wsi import load_config, segment_slide
 from sac_wsi.config import read_settings
-from sac_wsi.errors import CheckpointError, ConfigError, DataError, SacWsiError, WriteError
+from sac_wsi.errors import CheckpointError, ConfigError, DataError, InputChanged, SacWsiError, WriteError
 from sac_wsi.model.checkpoint import load_model, read_header
 from sac_wsi.model.sam import build_sam
 from sac_wsi.testing import SyntheticSlide
@@ -50,9 +51,9 @@ def smoke(folder, *overrides):
     return build(TrainConfig, read_settings(SMOKE, [f"output_dir={folder}", *small, *overrides]))
 
 
-def run(folder, *overrides, digest="a", **how):
+def run(folder, *overrides, **how):
     config = smoke(folder, *overrides)
-    return train(config, open_source(config.data, config.mpp), digest=digest, **how)
+    return train(config, open_source(config.data, config.mpp, config.size.tile_px), **how)
 
 
 def curve(folder):
@@ -131,9 +132,39 @@ def test_over_weights_of_sam_only_what_the_paper_trains_learns(tmp_path):
     assert not [name for name in moved if name.startswith("image_encoder.")]
 
 
+def test_weights_of_sam_that_are_not_here(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no file sam_vit_l.*models fetch sam_vit_l"):
+        run(tmp_path, "base=sam_vit_l")
+
+
 def test_another_config_does_not_go_on(whole):
-    with pytest.raises(CheckpointError, match="another config"):
-        run(whole, digest="b")
+    with pytest.raises(InputChanged, match=r"schedule\.learning_rate 0\.001, and it is 0\.002 now"):
+        run(whole, "schedule.learning_rate=0.002")
+    assert run(whole, "schedule.minutes=5").complete  # how a call runs is not what is learnt
+
+
+def test_nor_do_other_images(folders):
+    (folders / "images" / "2.png").unlink()
+    (folders / "labels" / "2.npy").unlink()
+    run(folders / "out", *in_folders(folders))
+    (folders / "images" / "0.png").rename(folders / "images" / "7.png")
+    (folders / "labels" / "0.npy").rename(folders / "labels" / "7.npy")
+    with pytest.raises(CheckpointError, match="other images"):
+        run(folders / "out", *in_folders(folders))
+
+
+def test_a_run_goes_on_where_its_images_lie_now(folders, tmp_path):
+    (folders / "images" / "2.png").unlink()
+    (folders / "labels" / "2.npy").unlink()
+    for at in ("images", "labels"):
+        shutil.copytree(folders / at, tmp_path / "elsewhere" / at)
+    run(folders / "out", *in_folders(folders), "schedule.minutes=0.0001")
+    shutil.copytree(folders / "out", tmp_path / "carried")
+    assert run(tmp_path / "carried", *in_folders(tmp_path / "elsewhere")).complete
+
+
+def test_the_kept_config_trains_as_it_is(whole):
+    assert build(TrainConfig, read_settings(whole / "config.json", [])).name == "smoke"
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_state(tmp_path):
@@ -230,9 +261,9 @@ def folders(tmp_path):
         (tmp_path / name).mkdir()
     made = SyntheticImages(4, 160, 0.5, 0)
     for i in range(4):
-        rgb, labels = made.read(i)
-        Image.fromarray(rgb).save(tmp_path / "images" / f"{i}.png")
-        np.save(tmp_path / "labels" / f"{i}.npy", labels)
+        image = made.read(i)
+        Image.fromarray(image.rgb).save(tmp_path / "images" / f"{i}.png")
+        np.save(tmp_path / "labels" / f"{i}.npy", image.labels)
     (tmp_path / "images" / "2.png").write_bytes(b"\x89PNG broken")
     return tmp_path
 
@@ -260,20 +291,22 @@ def test_images_of_other_resolution_are_brought_to_the_models(folders):
         (("skip_bad=true",), 1.0),
         (("skip_bad=true", "mpp=0.25"), 0.5),
         (("skip_bad=true", "mpp=0.25", "scale=as_is"), 1.0),
+        (("skip_bad=true", "mpp=0.25", "scale=fit"), 128 / 160),
     ):
         config = smoke(folders / "out", *in_folders(folders, *settings))
-        images = open_source(config.data, config.mpp).part("train")
-        assert images.zoom(0) == zoom
+        images = open_source(config.data, config.mpp, config.size.tile_px).part("train")
+        assert images.read(0).zoom == zoom
 
 
 def test_without_a_resolution_nuclei_tell_it_or_it_is_asked_for(folders):
     unknown = [one for one in in_folders(folders, "skip_bad=true") if one != "data.mpp=0.5"]
-    with pytest.raises(DataError, match=r"nucleus_um"):
+    with pytest.raises(ConfigError, match=r"nucleus_um"):
         run(folders / "out", *unknown)
     config = smoke(folders / "out", *unknown, "data.nucleus_um=8")
-    images = open_source(config.data, config.mpp).part("train")
-    areas = np.unique(images.read(0)[1], return_counts=True)[1][1:]
-    diameter_um = np.sqrt(4 * np.median(areas) / np.pi) * images.zoom(0) * config.mpp
+    images = open_source(config.data, config.mpp, config.size.tile_px).part("train")
+    image = images.read(0)
+    areas = np.unique(image.labels, return_counts=True)[1][1:]
+    diameter_um = np.sqrt(4 * np.median(areas) / np.pi) * image.zoom * config.mpp
     assert diameter_um == pytest.approx(8)
 
 
@@ -372,14 +405,19 @@ def data_of(tmp_path):
     return make
 
 
+_NOTHING_BEFORE = ('base=""', 'start=""')
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_training_config_learns_a_step(path, tmp_path, data_of):
     """The recipe on images of its kind; an encoder that is too large for a test gives way to a tiny one."""
     short = ["schedule.epochs=1", "schedule.epoch_steps=1", "schedule.batch=1", "schedule.crop_px=0"]
-    settings = read_settings(path, [*short, f"output_dir={tmp_path / 'out'}", 'base=""', "size.tile_px=128"])
+    settings = read_settings(
+        path, [*short, f"output_dir={tmp_path / 'out'}", "size.tile_px=128", *_NOTHING_BEFORE]
+    )
     build(TrainConfig, read_settings(path, []))
     settings["data"] |= data_of(settings["data"]["kind"])
     if settings["size"]["family"] != "unet":
         settings["size"]["encoder"] = "vit_nano"
     config = build(TrainConfig, settings)
-    assert train(config, open_source(config.data, config.mpp), digest="a").complete
+    assert train(config, open_source(config.data, config.mpp, config.size.tile_px)).complete

@@ -85,6 +85,7 @@ def _outlines(
 
 def _jpeg_uri(rgb: NDArray[np.uint8]) -> str:
     file = io.BytesIO()
-    # no subsampling: it would smear thin coloured lines
-    Image.fromarray(rgb).save(file, "JPEG", quality=80, subsampling=0, optimize=True)
+    # no subsampling: it would smear thin coloured lines; not optimised: Pillow then fails on what takes more
+    # than a byte a pixel
+    Image.fromarray(rgb).save(file, "JPEG", quality=80, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

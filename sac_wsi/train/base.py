@@ -1,0 +1,22 @@
+"""The file of SAM that a run starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sac_wsi.errors import CheckpointError
+from sac_wsi.model_files import MODEL_FILES, find_model_file
+
+
+def base_file(base: str) -> Path | None:
+    """A path, or the name of one of Meta's models that was fetched; None where nothing is asked for."""
+    if not base:
+        return None
+    found = Path(base) if Path(base).is_file() else find_model_file(base)
+    if found is None:
+        fetch = next((m.name for m in MODEL_FILES if base in (m.name, m.file)), MODEL_FILES[0].name)
+        raise CheckpointError(
+            f"There is no file {base}. Run `sac-wsi models fetch {fetch}`, or pass --set base=FILE with "
+            "SAM's weights, or --set 'base=\"\"' to start from nothing."
+        )
+    return found

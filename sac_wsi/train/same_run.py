@@ -1,0 +1,65 @@
+"""A folder holds one run: its config lies in it, as `sac-wsi train` takes it, and another one is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sac_wsi.errors import ConfigError, InputChanged
+from sac_wsi.files import atomic_file
+from sac_wsi.train.config import TrainConfig
+from sac_wsi.typed import build
+
+CONFIG = "config.json"
+_OF_A_CALL = {
+    *("output_dir", "base", "start", "data.images", "data.labels"),  # the images' names are in the state
+    *("schedule.minutes", "schedule.checkpointing", "data.skip_bad"),
+}
+"""Where things lie and how a call runs: a run goes on elsewhere."""
+
+
+def claim_folder(config: TrainConfig) -> None:
+    """Write what the run is, or see that it is the one that is there."""
+    refuse_other(config)
+    path = Path(config.output_dir) / CONFIG
+    if not path.exists():
+        with atomic_file(path) as file:
+            file.write(json.dumps(asdict(config), indent=1).encode())
+
+
+def refuse_other(config: TrainConfig) -> None:
+    """InputChanged where the folder has a run of another config."""
+    path = Path(config.output_dir) / CONFIG
+    if not path.exists():
+        return
+    try:
+        # a setting that a newer version knows besides has its default
+        held = asdict(build(TrainConfig, json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, ConfigError, TypeError, AttributeError):
+        raise InputChanged(
+            f"{path} cannot be read. Give another output_dir, or remove that folder to begin anew."
+        ) from None
+    for name, old, new in differences(held, asdict(config)):
+        raise InputChanged(
+            f"{path.parent} was made with {name} {old!r}, and it is {new!r} now. Give another output_dir, or "
+            "remove that folder to begin anew."
+        )
+
+
+def differences(
+    held: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Name, old and new of each value that is another, and matters.
+
+    >>> list(differences({"data": {"seed": 2, "images": "x"}}, {"data": {"seed": 3, "images": "y"}}))
+    [('data.seed', 2, 3)]
+    """
+    for key, new in wanted.items():
+        name, old = f"{prefix}{key}", held.get(key)
+        if isinstance(new, Mapping) and isinstance(old, Mapping):
+            yield from differences(old, new, f"{name}.")
+        elif old != new and name not in _OF_A_CALL:
+            yield name, old, new
