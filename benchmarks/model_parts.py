@@ -43,6 +43,7 @@ def decoders(encoder: str, device: str, rounds: int) -> None:
     xy = torch.rand(PROMPTS, 1, 2, device=device) * size.tile_px
     prompted = embed_prompts(model.prompt_encoder, xy, torch.ones(PROMPTS, 1, device=device))
     dense = prompted.dense
+    owner = torch.zeros(PROMPTS, dtype=torch.long, device=device)
 
     def stock() -> object:
         return model.mask_decoder.predict_masks(embedding, model.position(), prompted.tokens, dense)  # type: ignore[operator, union-attr]
@@ -54,7 +55,7 @@ def decoders(encoder: str, device: str, rounds: int) -> None:
 
         def local(corners: torch.Tensor = corners, window: int = window) -> object:
             return decode_locally(
-                model.mask_decoder, embedding[0], model.position(), prompted, corners, window
+                model.mask_decoder, embedding, owner, model.position(), prompted, corners, window
             )
 
         own = seconds(local, rounds) / PROMPTS

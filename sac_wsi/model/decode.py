@@ -77,33 +77,36 @@ def window_corners(xy: Tensor, cell_px: int, cells: tuple[int, int], window: int
     return torch.minimum(corner.clamp(min=0), most)
 
 
-def windows(grid: Tensor, corners: Tensor, window: int) -> Tensor:
-    """(K, C, window, window) cut out of (C, h, w) at the corners."""
-    along = torch.arange(window, device=grid.device)
+def windows(grids: Tensor, owner: Tensor, corners: Tensor, window: int) -> Tensor:
+    """(K, C, window, window) cut at the corners out of (B, C, h, w), each from its ``owner`` (K,)."""
+    along = torch.arange(window, device=grids.device)
     rows = corners[:, 0, None] + along
     columns = corners[:, 1, None] + along
-    return grid[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+    return grids[owner[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def decode_locally(
     decoder: MaskDecoder,
     embedding: Tensor,
+    owner: Tensor,
     position: Tensor,
     prompted: Prompted,
     corners: Tensor,
     window: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same on windows of one tile's (C, h, w) embedding: (K, 4, 4 window, 4 window) logits and IoU.
+    """The same on windows of tiles' (B, C, h, w) embeddings: (K, 4, 4 window, 4 window) logits and IoU.
+
+    ``owner`` (K,) is the tile of each prompt.
 
     A nucleus is a few cells wide: what lies 30 cells away costs time and says nothing of it. Positions are
     those of the whole tile, so that a window as large as the embedding is the stock decoder.
     """
     dense = prompted.dense
     if dense.shape[0] == 1 or dense.stride(0) == 0:  # no mask prompt, or one for the tile
-        dense = windows(dense[0], corners, window)
+        dense = windows(dense[:1], torch.zeros_like(owner), corners, window)
     return decode(
         decoder,
-        windows(embedding, corners, window),
-        windows(position[0], corners, window),
+        windows(embedding, owner, corners, window),
+        windows(position, torch.zeros_like(owner), corners, window),
         Prompted(prompted.tokens, dense),
     )

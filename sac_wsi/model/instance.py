@@ -93,13 +93,14 @@ def _decode(
     with torch.inference_mode(), runner.arithmetic():
         points = torch.from_numpy(xy).to(runner.device)
         kinds = torch.from_numpy(labels).to(runner.device)
+        owner = torch.zeros(len(points), dtype=torch.long, device=points.device)
         corners = window_corners(points[:, 0], cell, _cells(features), window)
 
         def ask(prompted: Prompted) -> tuple[Tensor, Tensor]:
             assert features.embedding is not None
             assert model.mask_decoder is not None
             logits, iou = decode_locally(
-                model.mask_decoder, features.embedding[0], model.position(), prompted, corners, window
+                model.mask_decoder, features.embedding, owner, model.position(), prompted, corners, window
             )
             return _choose(logits, iou, settings.multimask)
 

@@ -28,6 +28,7 @@ _STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570,
 _STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
 _MIX, _UNMIX = _STAINS.astype(np.float32), np.linalg.inv(_STAINS).astype(np.float32)
 _KNOTS = 5
+_LEAST_ZOOM = 0.8
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,18 @@ def random_crop(
 
     ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random.
     """
+    if zoom < _LEAST_ZOOM:
+        rgb, labels, zoom = _shrunk(rgb, labels, zoom), _shrunk(labels, labels, zoom), 1.0
     y, x = _coordinates(labels.shape, side_px, settings, rng, zoom)
     crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x)
     return _look(crop, settings, rng), cut
+
+
+def _shrunk(pixels: NDArray[Any], labels: Labels, zoom: float) -> Any:
+    """The image, or its labels, at a lower resolution: a crop would look at a few of its pixels only."""
+    size = tuple(max(1, round(length * zoom)) for length in labels.shape[::-1])
+    how = Image.Resampling.NEAREST if pixels is labels else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(pixels).resize(size, how))
 
 
 def _coordinates(

@@ -18,13 +18,14 @@ from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.state import State, begin
 
 
-def begin_run(config: TrainConfig, device: str) -> State:
+def begin_run(config: TrainConfig, device: str, *, goes_on: bool = False) -> State:
+    """``goes_on``: a saved state will bring what ``start`` has brought."""
     torch.manual_seed(config.objective.seed)
     model = build_model(config.size)
     if base := base_file(config.base):
         load_sam(model, read_sam_file(base), str(base))
-    if config.start:
-        take_over(model, Path(config.start), base)
+    if config.start and not goes_on:
+        take_over(model, config, base)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_learnt(config, name))
     model = model.to(device)
@@ -35,7 +36,7 @@ def begin_run(config: TrainConfig, device: str) -> State:
     chosen = [p for p in model.parameters() if p.requires_grad]
     schedule = config.schedule
     optimiser = torch.optim.AdamW(chosen, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    return begin(model, optimiser)
+    return begin(model, optimiser, over_sam=bool(config.base))
 
 
 def is_learnt(config: TrainConfig, name: str) -> bool:
@@ -46,8 +47,9 @@ def is_learnt(config: TrainConfig, name: str) -> bool:
     return not config.base or learns(config.size.family, name)
 
 
-def take_over(model: SacModel, path: Path, base: Path | None) -> None:
+def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
     """The parts of another checkpoint that are of the same sizes: a prompter for a SAC, say."""
+    path = Path(config.start)
     held = load_model(path, base)[0].state_dict()
     wanted = model.state_dict()
     taken: dict[str, Tensor] = {}
@@ -55,6 +57,11 @@ def take_over(model: SacModel, path: Path, base: Path | None) -> None:
         names = [name for name in wanted if name.startswith(part)]
         if all(name in held and held[name].shape == wanted[name].shape for name in names):
             taken |= {name: held[name] for name in names}
+        elif part == "prompter." and config.objective.part == "sac" and config.objective.auto:
+            raise CheckpointError(
+                f"{path} has no prompter of the size {config.size.prompter}, and objective.part=sac "
+                "teaches none. Give another start, or the sizes of this one."
+            )
     if not taken:
         raise CheckpointError(
             f"{path} has no part of the sizes that this model needs. Give another start, or leave it out."

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from sac_wsi.download import sha256_of
 from sac_wsi.model.card import Card, Training
+from sac_wsi.model.checkpoint import read_header
 from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.source import Source
 
 
 def card_of(config: TrainConfig, source: Source) -> Card:
-    """What does not change during a run: SAM's file, for one, is hashed once."""
+    """What does not change during a run: SAM's file, for one, is hashed once.
+
+    Weights that a run starts from bring their data and licence along.
+    """
     from sac_wsi import __version__
 
-    licence = config.licence or "; ".join(source.licences)
-    forbidden = any(forbids_commerce(licence) for licence in source.licences)
+    before = read_header(Path(config.start)).card.training if config.start else Training((), "")
+    licences = dict.fromkeys([*filter(None, [before.licence]), *source.licences])
+    forbidden = before.non_commercial or any(map(forbids_commerce, licences))
     card = Card(
         name=config.name,
         size=config.size,
@@ -26,8 +32,8 @@ def card_of(config: TrainConfig, source: Source) -> Card:
         halo_um=config.halo_um,
         inference=config.inference,
         training=Training(
-            data=source.names,
-            licence=licence,
+            data=tuple(dict.fromkeys((*before.data, *source.names))),
+            licence=config.licence or "; ".join(licences),
             non_commercial=forbidden if config.non_commercial is None else config.non_commercial,
             code_version=__version__,
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.grid import GridSettings, make_grid
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.sizes import ModelSize
 from sac_wsi.train.augment import AugmentSettings
@@ -30,7 +31,8 @@ class DataSettings:
     seed           of that choice
     scale          mpp: images are brought to the model's resolution. as_is: pixels are taken as they are.
                    fit: the longer side becomes the tile's, as SAM does it
-    nucleus_um     images of unknown resolution are scaled so that their median nucleus has this diameter
+    nucleus_um     images of unknown resolution are scaled so that their median nucleus has this diameter: by
+                   the truth, to validate on too, which a slide in use has not
     skip_bad       go on without images that cannot be read
     count side_px  synthetic: images to learn from (a quarter as many to validate on) and their side
     """
@@ -98,14 +100,9 @@ class ScheduleSettings:
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        least = {
-            "epochs": 1,
-            "batch": 1,
-            "accumulate": 1,
-            "validate_every": 1,
-            "epoch_steps": 0,
-            "crop_px": 0,
-        }
+        least = {"epochs": 1, "batch": 1, "accumulate": 1, "validate_every": 1}
+        from_0 = ("epoch_steps", "crop_px", "minutes", "patience", "warmup_steps", "weight_decay")
+        least |= dict.fromkeys(from_0, 0)
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ConfigError(f"schedule.{name} is {getattr(self, name)}: needed at least {low}.")
@@ -124,6 +121,7 @@ class ObjectiveSettings:
 
     part       prompter: the maps. sac: the masks, the prompter as it is. both: together
     mask_loss  of the paper's Eq. 7 and 8
+    map_loss   of the prompter: the paper's cross-entropy, or with Dice on the foreground besides
     auto       the semantic mask is prompted as in use: the prompter's points, by ``inference.points``
     experts    and by this many positive points from the truth, as a person would set them
     nuclei     single nuclei of a tile to teach the instance way; 0: none
@@ -132,6 +130,7 @@ class ObjectiveSettings:
 
     part: Part = "both"
     mask_loss: Literal["focal_dice", "dice_ce", "dice_ce_as_printed"] = "focal_dice"
+    map_loss: Literal["bce", "bce_dice"] = "bce"
     auto: bool = True
     experts: int = 0
     nuclei: int = 8
@@ -173,14 +172,33 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
             raise ConfigError(f"name is {self.name!r}: needed a plain file name.")
-        if self.size.family == "sam":
-            raise ConfigError("size.family is sam, which learns nothing: needed sac, msa, sam-ft or unet.")
-        if self.size.family == "unet" and self.objective.part != "prompter":
-            raise ConfigError("size.family is unet: needed objective.part=prompter.")
+        self._refuse_unfit_family()
+        if self.objective.part == "sac" and self.objective.auto and not self.start:
+            raise ConfigError(
+                "objective.part is sac, and the prompter that gives the points would stay random: needed "
+                "start, a checkpoint with a prompter, or objective.auto=false."
+            )
         if self.schedule.crop_px and self.objective.part != "prompter":
             raise ConfigError(
                 f"schedule.crop_px is {self.schedule.crop_px}: only a prompter alone takes crops of another "
                 "size than size.tile_px. Leave it out, or set objective.part=prompter."
+            )
+        if not self.mpp_range[0] <= self.mpp <= self.mpp_range[1]:
+            raise ConfigError(f"mpp {self.mpp}, mpp_range {self.mpp_range}: needed the one within the other.")
+        try:
+            make_grid((1, 1), self.mpp, GridSettings(self.size.tile_px, self.halo_um))
+        except ConfigError as error:
+            told = str(error).replace("grid.tile_px", "size.tile_px").replace("grid.halo_um", "halo_um")
+            raise ConfigError(told) from None
+
+    def _refuse_unfit_family(self) -> None:
+        family, part, way = self.size.family, self.objective.part, self.inference.way
+        if family == "sam":
+            raise ConfigError("size.family is sam, which learns nothing: needed sac, msa, sam-ft or unet.")
+        if family == "unet" and (part, way) != ("prompter", "prompter"):
+            raise ConfigError(
+                f"size.family is unet, objective.part {part}, inference.way {way}: needed "
+                "objective.part=prompter and inference.way=prompter."
             )
 
     @property

@@ -83,7 +83,20 @@ class SetImages:
 
     def read(self, index: int) -> LabelledImage:
         rgb, labels = self.data.read(index)
+        labels = with_small_ids(labels)
         return LabelledImage(rgb, labels, self.zoom(self.data.samples[index], rgb, labels))
+
+
+def with_small_ids(labels: Labels) -> Labels:
+    """Ids in the same order, no higher than there are pixels: tables by id stay as small as the image.
+
+    >>> with_small_ids(np.array([[0, 7, 70_000]], np.int32)).tolist()
+    [[0, 1, 2]]
+    """
+    if labels.max(initial=0) <= labels.size:
+        return labels
+    ids, rank = np.unique(labels, return_inverse=True)
+    return (rank.reshape(labels.shape) + int(ids[0] != 0)).astype(np.int32)
 
 
 @dataclass(frozen=True)

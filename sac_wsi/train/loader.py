@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from skimage.measure import label
 
 from sac_wsi.errors import DataError
 from sac_wsi.train.augment import AugmentSettings, random_crop
@@ -47,7 +48,9 @@ class LessonPlan:
         for i in range(rank, self.batch, devices):
             rng = np.random.default_rng([self.seed, number, i])
             image = self._read(int(chosen[i]))
-            crops.append(random_crop(image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom))
+            rgb, cut = random_crop(image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom)
+            # a mirrored margin shows some nuclei twice, and the crop's edge leaves two pieces of others
+            crops.append((rgb, label(cut, connectivity=2).astype(np.int32)))
         rng = np.random.default_rng([self.seed, number, self.batch + rank])
         return make_lesson(crops, self.maps, self.experts, self.nuclei, rng)
 

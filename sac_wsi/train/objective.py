@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sac_wsi.model.sac import SacModel, to_tile
+from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners, windows
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import SacModel, cell_px, to_tile
 from sac_wsi.prompts import PointSettings, expert_points, select
 from sac_wsi.target_maps import target_maps
 from sac_wsi.train.config import ObjectiveSettings
-from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, prompter_loss, sam_loss
+from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, dice_loss, prompter_loss, sam_loss
 
 _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "focal_dice": sam_loss,
@@ -85,9 +87,13 @@ def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
 
 
 def loss_of(
-    model: SacModel, lesson: Lesson, settings: ObjectiveSettings, points: PointSettings
+    model: SacModel, lesson: Lesson, settings: ObjectiveSettings, use: InferenceSettings
 ) -> dict[str, Tensor]:
-    """Named terms; their sum is what is learnt. ``lesson`` is on the model's device."""
+    """Named terms; their sum is what is learnt.
+
+    ``lesson`` is on the model's device, ``use`` says how the model will be asked: by which points, on which
+    windows.
+    """
     images = model.normalise(lesson.pixels.permute(0, 3, 1, 2))
     terms: dict[str, Tensor] = {}
     maps = None
@@ -97,9 +103,16 @@ def loss_of(
     elif settings.part != "sac":
         maps = model.maps(images)
         terms["maps"] = prompter_loss(maps, lesson.maps)
+        if settings.map_loss == "bce_dice":
+            terms["maps_dice"] = dice_loss(maps[:, :1], lesson.maps[:, :1])
     if settings.part != "prompter":
-        xy, labels = _prompts(maps if settings.auto else None, lesson, points)
-        terms |= _mask_terms(model, images, lesson, xy, labels, _MASK_LOSSES[settings.mask_loss])
+        mask_loss = _MASK_LOSSES[settings.mask_loss]
+        embedding = model.encode(images)
+        xy, labels = _prompts(maps if settings.auto else None, lesson, use.points)
+        masks, _ = model.decode(embedding, xy, labels)
+        terms["semantic"] = mask_loss(to_tile(masks[:, :1], model.size.tile_px), lesson.maps[:, :1])
+        if len(lesson.owner):
+            terms |= _nucleus_terms(model, embedding, lesson, use.window_cells, mask_loss)
     return terms
 
 
@@ -115,30 +128,38 @@ def _prompts(maps: Tensor | None, lesson: Lesson, points: PointSettings) -> tupl
     for i, one in enumerate(probability):
         found = select(one, points, rng)
         xy[i, : len(found)], labels[i, : len(found)] = found.xy, found.positive
+    used = int((labels >= 0).sum(axis=1).max(initial=0))  # in use, too, there are no more tokens than points
+    xy, labels = xy[:, :used], labels[:, :used]
     device = lesson.expert_xy.device
     auto_xy, auto = torch.from_numpy(xy).to(device), torch.from_numpy(labels).to(device)
     return torch.cat([auto_xy, lesson.expert_xy], 1), torch.cat([auto, lesson.experts], 1)
 
 
-def _mask_terms(
+def _nucleus_terms(
     model: SacModel,
-    images: Tensor,
+    embedding: Tensor,
     lesson: Lesson,
-    xy: Tensor,
-    labels: Tensor,
+    window_cells: int,
     mask_loss: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    side = model.size.tile_px
-    embedding = model.encode(images)
-    masks, _ = model.decode(embedding, xy, labels)
-    terms = {"semantic": mask_loss(to_tile(masks[:, :1], side), lesson.maps[:, :1])}
-    if len(lesson.owner):
-        ones = torch.ones(len(lesson.owner), 1, device=images.device)
-        masks, iou = model.decode(embedding[lesson.owner], lesson.centre_xy, ones)
-        found, truth = to_tile(masks[:, :1], side), lesson.nucleus[:, None].float()
-        terms["instance"] = mask_loss(found, truth)
-        terms["iou"] = (iou[:, :1].float() - _overlap(found, truth)).square().mean()
-    return terms
+    """Single nuclei, each on the window of the embedding that it will be decoded on."""
+    assert model.prompt_encoder is not None
+    assert model.mask_decoder is not None
+    cell, cells = cell_px(model.size), embedding.shape[-1]
+    window = min(window_cells or cells, cells)
+    corners = window_corners(lesson.centre_xy[:, 0], cell, (cells, cells), window)
+    ones = torch.ones(len(lesson.owner), 1, device=embedding.device)
+    prompted = embed_prompts(model.prompt_encoder, lesson.centre_xy, ones)
+    masks, iou = decode_locally(
+        model.mask_decoder, embedding, lesson.owner, model.position(), prompted, corners, window
+    )
+    each = torch.arange(len(lesson.owner), device=embedding.device)
+    truth = windows(lesson.nucleus[:, None], each, corners * cell, window * cell).float()
+    found = to_tile(masks[:, :1], window * cell)
+    return {
+        "instance": mask_loss(found, truth),
+        "iou": (iou[:, :1].float() - _overlap(found, truth)).square().mean(),
+    }
 
 
 def _overlap(logits: Tensor, truth: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
@@ -56,7 +57,8 @@ def join() -> Iterator[Ranks]:
     local = int(os.environ["LOCAL_RANK"])
     if has_cuda:
         torch.cuda.set_device(local)
-    distributed.init_process_group("nccl" if has_cuda else "gloo")
+    # the others wait while the first one looks at whole images
+    distributed.init_process_group("nccl" if has_cuda else "gloo", timeout=timedelta(hours=12))
     try:
         yield Ranks(distributed.get_rank(), count, f"cuda:{local}" if has_cuda else "cpu")
     finally:

@@ -5,42 +5,47 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import torch
 
 from sac_wsi.files import atomic_file
-from sac_wsi.metrics import Scores, summarise
+from sac_wsi.metrics import ImageScores, summarise
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import load_model
 from sac_wsi.model.sac import build_model
 from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.images import Images
 from sac_wsi.train.judge import judge_model
-from sac_wsi.train.report import curves_of, write_report
-from sac_wsi.train.source import Source
+from sac_wsi.train.judged import JudgedImage
+from sac_wsi.train.report import best_and_worst, curves_of, write_report
+from sac_wsi.train.run_files import LOG, REPORT, SCORES
 
-REPORT, SCORES = "report.html", "scores.json"
 
-
-def write_run_report(config: TrainConfig, source: Source, best: Path, log: Path) -> Scores:
+def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:
+    """``images`` to validate on; ``best`` are the weights."""
     model, header = load_model(best, base_file(config.base))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     skip = (lambda error: None) if config.data.skip_bad else None
-    judged = list(judge_model(model.to(device), config, source.part("val"), device, skip))
-    scores = summarise([image.scores for image in judged])
-    lines = log.read_text(encoding="utf-8").splitlines()
+    scored: list[ImageScores] = []
+    shown: list[JudgedImage] = []
+    for image in judge_model(model.to(device), config, images, device, skip):
+        scored.append(image.scores)
+        shown = list(chain(*best_and_worst([*shown, image])))  # no more in memory than the page shows
+    scores = summarise(scored)
+    lines = best.with_name(LOG).read_text(encoding="utf-8").splitlines()
     write_report(
         best.with_name(REPORT),
         title=f"Training of {config.name}",
         facts=_facts(config, header.card, lines),
         curves=curves_of(lines),
         scores=scores,
-        images=judged,
+        images=shown,
     )
     with atomic_file(best.with_name(SCORES)) as file:
         file.write(json.dumps(scores.to_json()).encode())
-    return scores
 
 
 def _facts(config: TrainConfig, card: Card, lines: Iterable[str]) -> dict[str, str]:

@@ -11,9 +11,9 @@ from typing import Any
 from sac_wsi.errors import ConfigError, InputChanged
 from sac_wsi.files import atomic_file
 from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.run_files import BEST, CONFIG, LAST, STATE
 from sac_wsi.typed import build
 
-CONFIG = "config.json"
 _OF_A_CALL = {
     *("output_dir", "base", "start", "data.images", "data.labels"),  # the images' names are in the state
     *("schedule.minutes", "schedule.checkpointing", "data.skip_bad"),
@@ -25,7 +25,7 @@ def claim_folder(config: TrainConfig) -> None:
     """Write what the run is, or see that it is the one that is there."""
     refuse_other(config)
     path = Path(config.output_dir) / CONFIG
-    if not path.exists():
+    if not (path.exists() and _has_learnt(path.parent)):
         with atomic_file(path) as file:
             file.write(json.dumps(asdict(config), indent=1).encode())
 
@@ -33,7 +33,7 @@ def claim_folder(config: TrainConfig) -> None:
 def refuse_other(config: TrainConfig) -> None:
     """InputChanged where the folder has a run of another config."""
     path = Path(config.output_dir) / CONFIG
-    if not path.exists():
+    if not (path.exists() and _has_learnt(path.parent)):
         return
     try:
         # a setting that a newer version knows besides has its default
@@ -47,6 +47,11 @@ def refuse_other(config: TrainConfig) -> None:
             f"{path.parent} was made with {name} {old!r}, and it is {new!r} now. Give another output_dir, or "
             "remove that folder to begin anew."
         )
+
+
+def _has_learnt(folder: Path) -> bool:
+    """Before that, a config may be mended."""
+    return any((folder / name).exists() for name in (STATE, BEST, LAST))
 
 
 def differences(

@@ -50,7 +50,11 @@ class Source:
             return KeptImages(
                 SyntheticImages(count, settings.side_px, self.mpp, _SYNTHETIC_SEEDS.get(split, 0))
             )
-        return self.images_of(self.data if split == "all" else self.data.part(split))
+        if split == "all":
+            return self.images_of(self.data)
+        if split == "test":  # GlaS has two: testA and testB
+            return self.images_of(self.data.where(lambda sample: sample.split.startswith("test")))
+        return self.images_of(self.data.part(split))
 
     def images_of(self, data: DataSet) -> Images:
         """Any of the set, as the model should see them."""

@@ -18,8 +18,9 @@ from sac_wsi.model.sac import SacModel
 
 @dataclass
 class State:
-    """The model and its optimiser are changed in place; ``average`` are the weights that are kept.
+    """The model and its optimiser are changed in place.
 
+    average  the weights that are kept, of all but what comes from SAM's file and stays as it is
     step     steps done
     best     highest score on validation images so far
     waited   validations since
@@ -33,12 +34,12 @@ class State:
     waited: int = 0
 
     def save(self, path: Path, images: str) -> None:
-        """``images`` names what is learnt from."""
-        buffer = io.BytesIO()
+        """``images`` names what is learnt from. What SAM's file holds and stays as it is, is left out."""
+        buffer, now = io.BytesIO(), self.model.state_dict()
         torch.save(
             {
                 "images": images,
-                "model": self.model.state_dict(),
+                "model": {name: now[name] for name in self.average},
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average,
                 "step": self.step,
@@ -55,27 +56,33 @@ class State:
         held = _read(path)
         if held.get("images") != images:
             raise CheckpointError(
-                f"{path} has learnt from other images, or another split of them. Give another output_dir, "
-                "or remove that folder to begin anew."
+                f"{path} has learnt from other images or another SAM, or another split. Give another "
+                "output_dir, or remove that folder to begin anew."
             )
-        self.model.load_state_dict(held["model"])
+        self.model.load_state_dict(held["model"], strict=False)
         self.optimiser.load_state_dict(held["optimiser"])
-        self.average = held["average"]
+        for name, value in held["average"].items():
+            self.average[name].copy_(value)
         self.step, self.best, self.waited = held["step"], held["best"], held["waited"]
 
     def follow(self, weight: float) -> None:
         """Move the average towards the model; early on it follows faster, as it began at random."""
         weight = min(weight, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
+        now = self.model.state_dict()
+        for name in self.average:
+            value = now[name]
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 - weight)
             else:
                 self.average[name].copy_(value)
 
 
-def begin(model: SacModel, optimiser: torch.optim.Optimizer) -> State:
-    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    return State(model, optimiser, average)
+def begin(model: SacModel, optimiser: torch.optim.Optimizer, *, over_sam: bool) -> State:
+    """``over_sam``: what is frozen of SAM's parts comes from SAM's file each time."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    of_sam = {name for name in frozen if over_sam and not name.startswith("prompter.")}
+    kept = {name: value.detach().clone() for name, value in model.state_dict().items() if name not in of_sam}
+    return State(model, optimiser, kept)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -85,4 +92,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} cannot be read ({type(error).__name__}). Remove it to begin anew."
         ) from None
+    if not isinstance(held, dict):
+        raise CheckpointError(f"{path} is no state of a training. Remove it to begin anew.")
     return held

@@ -19,11 +19,15 @@ from PIL import Image
 from sac_wsi import load_config, segment_slide
 from sac_wsi.config import read_settings
 from sac_wsi.errors import CheckpointError, ConfigError, DataError, InputChanged, SacWsiError, WriteError
-from sac_wsi.model.checkpoint import load_model, read_header
+from sac_wsi.model.card import Card
+from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
+from sac_wsi.model.sac import build_model
 from sac_wsi.model.sam import build_sam
+from sac_wsi.model.sizes import ModelSize, PrompterSize
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
 from sac_wsi.train import loop
+from sac_wsi.train.begin import begin_run
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.data.folders import open_folders
 from sac_wsi.train.data.pack import write_pack
@@ -104,7 +108,7 @@ def test_killed_and_resumed_is_the_same(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "part"), [("unet", "prompter"), ("sam-ft", "both"), ("msa", "both"), ("sac", "sac")]
+    ("family", "part"), [("unet", "prompter"), ("sam-ft", "both"), ("msa", "both"), ("sac", "both")]
 )
 def test_every_rival_learns_with_the_same_loop(tmp_path, family, part):
     changes = (
@@ -172,6 +176,53 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_state(tmp_path):
         run(tmp_path, "schedule.learning_rate=1e30", "schedule.clip_norm=1e30", "schedule.warmup_steps=0")
 
 
+def test_broken_weights_are_neither_judged_nor_kept(tmp_path):
+    wild = ("schedule.learning_rate=1e30", "schedule.clip_norm=1e30", "schedule.warmup_steps=0")
+    with pytest.raises(SacWsiError, match="no number any more"):
+        run(tmp_path, "schedule.epoch_steps=1", *wild)
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert not (tmp_path / "state.pt").exists()
+    assert run(tmp_path).complete  # nothing was learnt: another config may have the folder
+
+
+def test_the_average_goes_back_to_where_it_was(tmp_path):
+    """On a GPU, too: what is loaded is copied into the tensors that are there."""
+    config = smoke(tmp_path)
+    state = begin_run(config, "cpu")
+    tensors = dict(state.average)
+    state.save(tmp_path / "s.pt", "a")
+    state.load(tmp_path / "s.pt", "a")
+    assert all(state.average[name] is tensor for name, tensor in tensors.items())
+
+
+def test_the_state_leaves_out_what_is_in_sams_file(tmp_path):
+    torch.save(build_sam("vit_nano", 128).state_dict(), tmp_path / "sam.pth")
+    base = f"base={json.dumps(str(tmp_path / 'sam.pth'))}"
+    run(tmp_path / "out", "schedule.minutes=0.0001", base)
+    held = torch.load(tmp_path / "out" / "state.pt", weights_only=True)
+    assert "image_encoder.patch_embed.proj.weight" not in held["model"]
+    assert "prompter.out.weight" in held["model"].keys() & held["average"].keys()
+    torch.save(build_sam("vit_nano", 128).state_dict(), tmp_path / "sam.pth")  # other random weights
+    with pytest.raises(CheckpointError, match="other images or another SAM"):
+        run(tmp_path / "out", base)
+
+
+def test_weights_keep_the_licence_of_what_they_start_from(folders):
+    (folders / "images" / "2.png").unlink()
+    (folders / "labels" / "2.npy").unlink()
+    theirs = open_folders(
+        folders / "images", folders / "labels", mpp=0.5, name="theirs", licence="CC-BY-NC-4.0"
+    )
+    write_pack(folders / "p.zip", [with_validation(theirs)])
+    pack = ("data.kind=pack", f"data.images={folders / 'p.zip'}")
+    first = run(folders / "1", "schedule.epochs=1", *pack).best
+    then = run(folders / "2", "schedule.epochs=1", f"start={json.dumps(str(first))}").best
+    training = read_header(then).card.training
+    assert training.data == ("theirs", "synthetic")
+    assert training.licence == "CC-BY-NC-4.0; CC0-1.0"
+    assert training.non_commercial
+
+
 def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
     SyntheticSlide(seed=4, shape_yx=(200, 260), mpp=0.5).write_tiff(tmp_path / "s.tiff")
     settings = [f"model={json.dumps(str(whole / 'best.safetensors'))}", "tissue=none"]
@@ -194,6 +245,10 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
         ("size.family=unet", "objective.part=prompter"),
         ("size.family=sacc", "Did you mean sac"),
         ("objective.mask_loss=dice", "Did you mean dice_ce"),
+        ("schedule.patience=-1", "at least 0"),
+        ("mpp=5", "within the other"),
+        ("halo_um=40", r"size\.tile_px"),
+        ("objective.part=sac", "stay random"),
         ("augment.scale=-1", r"augment\.scale"),
     ],
 )
@@ -240,6 +295,8 @@ def test_of_a_prompter_of_another_size_nothing_can_be_taken_over(tmp_path):
     first = run(tmp_path / "1", "schedule.epochs=1", "size.family=unet", "objective.part=prompter").best
     start = f"start={json.dumps(str(first))}"
     other = ("size.family=unet", "objective.part=prompter", "size.prompter.width=6")
+    with pytest.raises(CheckpointError, match="no prompter of the size"):
+        run(tmp_path / "3", start, "objective.part=sac", "size.prompter.width=6")
     with pytest.raises(CheckpointError, match="no part of the sizes"):
         run(tmp_path / "2", start, *other)
 
@@ -405,19 +462,25 @@ def data_of(tmp_path):
     return make
 
 
-_NOTHING_BEFORE = ('base=""', 'start=""')
+def a_prompter(folder, size):
+    """What an earlier recipe would have made."""
+    size = ModelSize("unet", tile_px=128, prompter=PrompterSize(**size))
+    path = folder / "prompter.safetensors"
+    save_checkpoint(path, build_model(size), Card("prompter", size, 0.25, (0.1, 1.0)))
+    return str(path)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_training_config_learns_a_step(path, tmp_path, data_of):
     """The recipe on images of its kind; an encoder that is too large for a test gives way to a tiny one."""
-    short = ["schedule.epochs=1", "schedule.epoch_steps=1", "schedule.batch=1", "schedule.crop_px=0"]
-    settings = read_settings(
-        path, [*short, f"output_dir={tmp_path / 'out'}", "size.tile_px=128", *_NOTHING_BEFORE]
-    )
     build(TrainConfig, read_settings(path, []))
+    short = ["schedule.epochs=1", "schedule.epoch_steps=1", "schedule.batch=1", "schedule.crop_px=0"]
+    small = ["size.tile_px=128", "halo_um=4", 'base=""', f"output_dir={tmp_path / 'out'}"]
+    settings = read_settings(path, [*short, *small])
     settings["data"] |= data_of(settings["data"]["kind"])
     if settings["size"]["family"] != "unet":
         settings["size"]["encoder"] = "vit_nano"
+    if "start" in settings:
+        settings["start"] = a_prompter(tmp_path, settings["size"]["prompter"])
     config = build(TrainConfig, settings)
     assert train(config, open_source(config.data, config.mpp, config.size.tile_px)).complete

@@ -5,5 +5,6 @@
 
 from sac_wsi.train.report.curves import Curve, curves_of
 from sac_wsi.train.report.page import write_report
+from sac_wsi.train.report.pictures import best_and_worst
 
-__all__ = ["Curve", "curves_of", "write_report"]
+__all__ = ["Curve", "best_and_worst", "curves_of", "write_report"]

@@ -16,6 +16,7 @@ def parts(make_model, rgb):
 
 XY = torch.tensor([[[5.0, 9.0]], [[40.0, 33.0]], [[60.0, 2.0]]])
 LABELS = torch.ones(3, 1)
+ONE_TILE = torch.zeros(3, dtype=torch.long)
 
 
 def test_a_window_as_large_as_the_embedding_is_the_stock_decoder(parts):
@@ -27,7 +28,8 @@ def test_a_window_as_large_as_the_embedding_is_the_stock_decoder(parts):
         corners = window_corners(XY[:, 0], 8, (8, 8), 8)
         local, iou = decode_locally(
             model.mask_decoder,
-            embedding[0],
+            embedding,
+            ONE_TILE,
             model.position(),
             embed_prompts(model.prompt_encoder, XY, LABELS),
             corners,
@@ -44,7 +46,7 @@ def test_a_mask_prompt_is_cut_with_its_window(parts):
     prompted = embed_prompts(model.prompt_encoder, XY, LABELS, mask_logits=mask)
     with torch.no_grad():
         whole, _ = decode_locally(
-            model.mask_decoder, embedding[0], model.position(), prompted, torch.zeros(3, 2).long(), 8
+            model.mask_decoder, embedding, ONE_TILE, model.position(), prompted, torch.zeros(3, 2).long(), 8
         )
         stock, _ = model.mask_decoder.predict_masks(embedding, model.position(), *_twice(prompted))
     torch.testing.assert_close(whole, stock, atol=1e-5, rtol=1e-5)
@@ -65,10 +67,26 @@ def test_windows_lie_inside_and_hold_their_point(x, y, window, height):
 
 
 def test_windows_are_cut_where_they_say():
-    grid = torch.arange(2 * 5 * 6).reshape(2, 5, 6)
-    cut = windows(grid, torch.tensor([[0, 1], [2, 3]]), 3)
-    np.testing.assert_array_equal(cut[0], grid[:, 0:3, 1:4])
-    np.testing.assert_array_equal(cut[1], grid[:, 2:5, 3:6])
+    grids = torch.arange(2 * 2 * 5 * 6).reshape(2, 2, 5, 6)
+    cut = windows(grids, torch.tensor([1, 0]), torch.tensor([[0, 1], [2, 3]]), 3)
+    np.testing.assert_array_equal(cut[0], grids[1, :, 0:3, 1:4])
+    np.testing.assert_array_equal(cut[1], grids[0, :, 2:5, 3:6])
+
+
+def test_prompts_of_several_tiles_are_those_of_each(parts):
+    model, embedding = parts
+    both = torch.cat([embedding, 2 * embedding.flip(2)])
+    owner, corners = torch.tensor([1, 0, 1]), window_corners(XY[:, 0], 8, (8, 8), 4)
+    with torch.no_grad():
+        prompted = embed_prompts(model.prompt_encoder, XY, LABELS)
+        together, _ = decode_locally(model.mask_decoder, both, owner, model.position(), prompted, corners, 4)
+        for i in range(3):
+            one = embed_prompts(model.prompt_encoder, XY[i : i + 1], LABELS[i : i + 1])
+            tile = both[owner[i] : owner[i] + 1]
+            alone, _ = decode_locally(
+                model.mask_decoder, tile, ONE_TILE[:1], model.position(), one, corners[i : i + 1], 4
+            )
+            torch.testing.assert_close(together[i : i + 1], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_coordinates_stay_exact_in_bf16(make_model):

@@ -20,7 +20,6 @@ def lora_state(model):
     return {name: value for name, value in model.state_dict().items() if name.split(".")[-1] in LORA_NAMES}
 
 
-
 def encoder(seed: int = 0) -> ImageEncoderViT:
     torch.manual_seed(seed)
     return build_encoder("vit_nano", TILE).requires_grad_(False)

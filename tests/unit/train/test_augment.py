@@ -92,7 +92,7 @@ def test_without_augmentation_every_piece_has_its_turn():
     assert begins == set(labels[:4, :3].ravel().tolist())
 
 
-@given(sizes, sizes, sides, seeds, zooms, st.booleans(), st.floats(0, 1), st.floats(0, 5))
+@given(sizes, sizes, sides, seeds, st.floats(0.8, 4), st.booleans(), st.floats(0, 1), st.floats(0, 5))
 def test_labels_move_with_the_pixels(height, width, side, seed, zoom, turn, scale, bend):
     pair = coded(height, width, seed)
     how = replace(NONE, turn=turn, scale=scale, elastic_px=bend)

@@ -1,0 +1,228 @@
+"""What training costs: whether the loader keeps up with the step, and what one step of SAC takes.
+
+    python benchmarks/training.py [--pack nuclei.zip] [--rounds 5] [--device cuda] [--encoders vit_b]
+
+First a U-Net as in configs/train/unet_monuseg.yaml, on the pack or on synthetic images. Then LoRA, decoder
+and prompter together on one tile, in bf16, each case in a process of its own. Random weights: neither time
+nor memory depends on them. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import in_child, measured, origin
+
+from sac_wsi.config import read_settings
+from sac_wsi.model.sac import build_model
+from sac_wsi.model.sizes import ENCODERS, paper_size
+from sac_wsi.train.augment import NONE
+from sac_wsi.train.begin import begin_run, forget_activations
+from sac_wsi.train.config import ScheduleSettings, TrainConfig
+from sac_wsi.train.images import SyntheticImages
+from sac_wsi.train.loader import LessonPlan, lessons
+from sac_wsi.train.loop import _step  # what the loop does, not a copy of it
+from sac_wsi.train.objective import Lesson
+from sac_wsi.train.ranks import Ranks
+from sac_wsi.train.source import open_source
+from sac_wsi.train.state import State, begin
+from sac_wsi.typed import build
+
+RECIPE = Path(__file__).parent.parent / "configs/train/unet_monuseg.yaml"
+SYNTHETIC = ("data.kind=synthetic", "data.count=16", "data.side_px=1000")
+WARM_STEPS = 4
+STARVED_SHARE = 0.05
+ENCODERS_SHOWN = ("vit_tiny", "vit_b", "vit_l", "vit_h")
+CPU_ENCODERS = ("vit_tiny", "vit_b")
+Step = Callable[[Lesson], object]
+
+
+def step_of(state: State, config: TrainConfig, device: str) -> Step:
+    def step(lesson: Lesson) -> None:
+        _step(state, [lesson], config, Ranks(0, 1, device), config.schedule.learning_rate)
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def recipe(pack: Path | None, overrides: list[str]) -> TrainConfig:
+    data = ("data.kind=pack", f"data.images={pack}") if pack else SYNTHETIC
+    return build(TrainConfig, read_settings(RECIPE, [*data, *overrides]))
+
+
+def plan_of(config: TrainConfig) -> LessonPlan:
+    return LessonPlan(
+        images=open_source(config.data, config.mpp, config.size.tile_px).part("train"),
+        batch=config.schedule.batch,
+        crop_px=config.crop_px,
+        maps=config.size.prompter.maps,
+        experts=0,
+        nuclei=0,
+        seed=0,
+        augment=config.augment,
+    )
+
+
+def make(plan: LessonPlan, steps: int, threads: int) -> None:
+    for _ in lessons(plan, 0, steps, threads):
+        pass
+
+
+def together(plan: LessonPlan, step: Step, steps: int, threads: int) -> tuple[float, float]:
+    """Seconds, and how many of them the step waited; with batches ahead of it at both ends."""
+    coming = lessons(plan, 0, 10 * (steps + WARM_STEPS), threads)
+    for _ in range(WARM_STEPS):
+        step(next(coming))
+    waited, begun = 0.0, time.perf_counter()
+    for _ in range(steps):
+        asked = time.perf_counter()
+        lesson = next(coming)
+        waited += time.perf_counter() - asked
+        step(lesson)
+    taken = time.perf_counter() - begun
+    coming.close()  # type: ignore[attr-defined]
+    return taken, waited
+
+
+def loader_and_step(options: argparse.Namespace) -> None:
+    config, steps, threads = recipe(options.pack, options.set), options.steps, options.threads
+    plan = plan_of(config)
+    step = step_of(begin_run(config, options.device), config, options.device)
+    lesson = plan.lesson(0)
+    make(plan, len(plan.images), threads)  # every image is read once
+    for _ in range(WARM_STEPS):
+        step(lesson)
+    rates: dict[str, list[float]] = {f"loader alone, {threads} threads": [], "step alone": [], "together": []}
+    waits, samples = [], steps * plan.batch
+    for _ in range(options.rounds):
+        alone = seconds(partial(make, plan, steps, threads))
+        stepping = seconds(lambda: [step(lesson) for _ in range(steps)])
+        both, waited = together(plan, step, steps, threads)
+        for told, taken in zip(rates.values(), (alone, stepping, both), strict=True):
+            told.append(samples / taken)
+        waits.append(waited / both)
+    print_rates(config, rates, waits, steps)
+
+
+def print_rates(config: TrainConfig, rates: dict[str, list[float]], waits: list[float], steps: int) -> None:
+    schedule = config.schedule
+    print(
+        f"U-Net of width {config.size.prompter.width}, crops of {config.crop_px} px, batch {schedule.batch}, "
+        f"{schedule.precision}; data: {config.data.kind}; {len(waits)} rounds of {steps} steps each.\n\n"
+        "| | samples/s, median | lowest to highest |\n|---|--:|--:|"
+    )
+    for name, told in rates.items():
+        print(f"| {name} | {statistics.median(told):.1f} | {min(told):.1f} to {max(told):.1f} |")
+    _, step, both = rates.values()
+    ratio = statistics.median(b / s for b, s in zip(both, step, strict=True))
+    wait = statistics.median(waits)
+    verdict = "starves" if wait > STARVED_SHARE else "does not starve"
+    print(
+        f"\nTogether / step alone: {ratio:.2f}. The step waits for a batch {wait:.1%} of the time: the "
+        f"loader {verdict} it.\nOn a CPU the two share the cores: what the ratio lacks beyond the waiting is "
+        "the loader's part of them."
+    )
+
+
+def lora_step(encoder: str, checkpointing: bool, device: str, rounds: int) -> dict[str, Any]:
+    """Median seconds of a step; peak memory of the device."""
+    size = paper_size("sac", encoder)
+    config = TrainConfig(size=size, schedule=ScheduleSettings(batch=1, precision="bf16"))
+    model = build_model(size).to(device)
+    if checkpointing and model.image_encoder is not None:
+        forget_activations(model.image_encoder)
+    chosen = [p for p in model.parameters() if p.requires_grad]
+    step = step_of(begin(model, torch.optim.AdamW(chosen, lr=1e-4)), config, device)
+    image = SyntheticImages(1, size.tile_px, config.mpp, 0)
+    objective = config.objective
+    lesson = LessonPlan(image, 1, size.tile_px, 1, 0, objective.nuclei, 0, NONE).lesson(0)
+    step(lesson)
+    told = {"step_s": statistics.median(seconds(partial(step, lesson)) for _ in range(rounds))}
+    if device != "cpu":
+        told["device_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return told
+
+
+def lora_row(encoder: str, checkpointing: bool, options: argparse.Namespace) -> str:
+    how = "on" if checkpointing else "off"
+    row = f"| {encoder} | {paper_size('sac', encoder).tile_px}² | {how} |"
+    if encoder not in options.encoders:
+        return f"{row} not measured | not measured |"
+    arguments = ("--device", options.device, "--case-steps", str(options.case_steps))
+    try:
+        told = in_child(__file__, *arguments, "--case", encoder, how)
+    except subprocess.CalledProcessError as error:
+        return f"{row} ended with {error.returncode} | |"
+    if "failed" in told:
+        return f"{row} {told['failed']} | |"
+    return f"{row} {told['step_s']:.2f} | {told.get('device_mb', told['peak_mb']) / 1e3:.1f} |"
+
+
+def case(options: argparse.Namespace) -> None:
+    """What a child does and prints."""
+    encoder, how = options.case
+    try:
+        told = measured(partial(lora_step, encoder, how == "on", options.device, options.case_steps))
+    except torch.OutOfMemoryError:
+        told = {"failed": "out of memory"}
+    print(json.dumps(told))
+
+
+def lora_steps(options: argparse.Namespace) -> None:
+    memory = "peak GB of the process" if options.device == "cpu" else "peak GB on the device"
+    print(
+        "\nOne step of LoRA, decoder and prompter of width 32: one tile, its semantic mask and 8 nuclei, "
+        f"bf16; median of {options.case_steps} after the first.\n"
+    )
+    print(f"| encoder | tile | gradient checkpointing | s a step | {memory} |\n|---|---|---|--:|--:|")
+    for encoder in ENCODERS_SHOWN:
+        for checkpointing in (False, True):
+            print(lora_row(encoder, checkpointing, options), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    has_cuda = torch.cuda.is_available()
+    parser.add_argument("--device", default="cuda" if has_cuda else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--pack", type=Path, help="of pipelines/pack_training.py; without: synthetic images")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the U-Net's config"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of the first table; 0 leaves it out")
+    parser.add_argument("--steps", type=int, default=20, help="in a round")
+    parser.add_argument("--threads", type=int, default=2, help="of the loader")
+    parser.add_argument("--case-steps", type=int, default=3)
+    parser.add_argument("--encoders", nargs="*", choices=tuple(ENCODERS), help="of the second table")
+    parser.add_argument("--all", action="store_true", help="on a CPU, too, all encoders")
+    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        case(options)
+        return
+    if options.encoders is None:
+        options.encoders = CPU_ENCODERS if options.device == "cpu" and not options.all else ENCODERS_SHOWN
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    print(f"{origin()}\n\ntorch {torch.__version__}, {device}.\n")
+    if options.rounds:
+        loader_and_step(options)
+    lora_steps(options)
+
+
+if __name__ == "__main__":
+    main()

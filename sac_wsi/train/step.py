@@ -1,0 +1,80 @@
+"""One change of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from sac_wsi.errors import SacWsiError
+from sac_wsi.model.sac import SacModel
+from sac_wsi.train.config import ScheduleSettings, TrainConfig
+from sac_wsi.train.judge import arithmetic
+from sac_wsi.train.objective import Lesson, loss_of, on_device
+from sac_wsi.train.ranks import Ranks
+from sac_wsi.train.state import State
+
+
+def take_step(
+    state: State, passes: Iterable[Lesson], config: TrainConfig, ranks: Ranks, learning_rate: float
+) -> dict[str, float]:
+    """The terms of the loss, means over the passes."""
+    schedule, model = config.schedule, state.model
+    model.train()
+    if config.objective.part == "sac" and model.prompter is not None:
+        model.prompter.eval()  # it stays as it is, and so do the statistics of its batch norm
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate
+    state.optimiser.zero_grad(set_to_none=True)
+    told: dict[str, float] = {}
+    for lesson in passes:
+        with arithmetic(config, ranks.device):
+            terms = loss_of(model, on_device(lesson, ranks.device), config.objective, config.inference)
+        total = torch.stack(list(terms.values())).sum() / schedule.accumulate
+        total.backward()  # type: ignore[no-untyped-call]
+        for name, value in terms.items():
+            told[name] = told.get(name, 0.0) + float(value.detach()) / schedule.accumulate
+    _share_gradients(model, ranks)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip_norm)
+    # a loss that is no number gives such a gradient, and the weights are still as they were
+    if ranks.any(not bool(torch.isfinite(norm))):
+        raise no_number(told, state.step)
+    state.optimiser.step()
+    state.step += 1
+    state.follow(schedule.ema)
+    return told
+
+
+def _share_gradients(model: SacModel, ranks: Ranks) -> None:
+    """The mean over all devices, of the statistics of batch norm as well."""
+    if ranks.count == 1:
+        return
+    chosen = [p for p in model.parameters() if p.requires_grad]
+    used = torch.tensor([float(p.grad is not None) for p in chosen], device=ranks.device)
+    ranks.average([used])
+    gradients: list[Tensor] = []
+    for parameter, anywhere in zip(chosen, (used > 0).tolist(), strict=True):
+        if anywhere:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+    ranks.average(gradients)
+    ranks.average(value for value in model.buffers() if value.is_floating_point())
+
+
+def rate(step: int, steps: int, schedule: ScheduleSettings) -> float:
+    """Up in a line, down as half a cosine."""
+    if step < schedule.warmup_steps:
+        return schedule.learning_rate * (step + 1) / schedule.warmup_steps
+    done = (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)
+    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def no_number(terms: dict[str, float], step: int) -> SacWsiError:
+    told = ", ".join(f"{name} {value:g}" for name, value in terms.items())
+    return SacWsiError(
+        f"The loss or its gradient is no number any more at step {step} ({told}). The last saved state is "
+        "kept. Try a smaller schedule.learning_rate or schedule.clip_norm in another output_dir."
+    )
