@@ -1,6 +1,6 @@
 """Quality and speed of the classical segmenter on labelled images.
 
-    python benchmarks/classical_quality.py --data /work/shared/data/monuseg_train --half odd
+    python benchmarks/classical_quality.py --data MoNuSeg --half odd
 
 Each DIR holds ``images/`` and ``labels/`` (one id per nucleus) of the same stems at ``--image-mpp``.
 Images are area-averaged to the segmenter's resolution, its answer is enlarged again and scored on the

@@ -14,7 +14,10 @@ from sac_wsi import __version__
 from sac_wsi.cli.kernels import keep_kernels_somewhere
 from sac_wsi.errors import SacWsiError
 
-_COMMANDS = ("segment", "export", "info", "verify", "overlay", "demo", "models", "data", "train", "evaluate")
+_COMMANDS = (
+    *("segment", "export", "info", "verify", "overlay", "demo"),
+    *("models", "data", "train", "evaluate", "reproduce"),
+)
 
 
 class _Commands(click.Group):

@@ -67,6 +67,7 @@ class ScheduleSettings:
     """How long and how fast.
 
     epochs          at most
+    least_epochs    before patience may end it
     epoch_steps     steps in one; 0: as many as show as many pixels as the images have
     minutes         at most, of this call; 0: no limit. What is left is for the next call
     batch           crops in one forward pass, on all devices together
@@ -83,6 +84,7 @@ class ScheduleSettings:
     """
 
     epochs: int = 30
+    least_epochs: int = 0
     epoch_steps: int = 0
     minutes: float = 0.0
     batch: int = 8
@@ -101,7 +103,15 @@ class ScheduleSettings:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch": 1, "accumulate": 1, "validate_every": 1}
-        from_0 = ("epoch_steps", "crop_px", "minutes", "patience", "warmup_steps", "weight_decay")
+        from_0 = (
+            "least_epochs",
+            "epoch_steps",
+            "crop_px",
+            "minutes",
+            "patience",
+            "warmup_steps",
+            "weight_decay",
+        )
         least |= dict.fromkeys(from_0, 0)
         for name, low in least.items():
             if getattr(self, name) < low:

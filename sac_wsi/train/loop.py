@@ -89,7 +89,7 @@ def _learn(
     threads = max(2, (os.cpu_count() or 2) // ranks.count)
     passes = iter(lessons(plan, *numbers, threads))
     out_of_time = False
-    while not _is_over(state, steps, schedule) and not out_of_time:
+    while not _is_over(state, epoch_steps, schedule) and not out_of_time:
         some = [next(passes) for _ in range(schedule.accumulate)]
         log.add(take_step(state, some, config, ranks, rate(state.step, steps, schedule)))
         listener.on_step(state.step, steps)
@@ -102,7 +102,7 @@ def _learn(
             _agree(state, ranks)
         if ranks.first and (judged or out_of_time):
             state.save(out / STATE, learnt_from)
-    return state.step, _is_over(state, steps, schedule)
+    return state.step, _is_over(state, epoch_steps, schedule)
 
 
 def _identity(config: TrainConfig, source: Source) -> str:
@@ -156,6 +156,8 @@ def _agree(state: State, ranks: Ranks) -> None:
         state.waited = round(float(waited) * ranks.count)
 
 
-def _is_over(state: State, steps: int, schedule: ScheduleSettings) -> bool:
-    out_of_patience = bool(schedule.patience) and state.waited >= schedule.patience
-    return out_of_patience or state.step >= steps
+def _is_over(state: State, epoch_steps: int, schedule: ScheduleSettings) -> bool:
+    impatient = schedule.patience and state.step >= schedule.least_epochs * epoch_steps
+    return (
+        bool(impatient and state.waited >= schedule.patience) or state.step >= schedule.epochs * epoch_steps
+    )

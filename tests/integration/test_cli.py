@@ -21,7 +21,18 @@ from sac_wsi.geometry import Box
 from sac_wsi.testing import SyntheticSlide
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("segment", "export", "info", "verify", "overlay", "demo", "models", "train", "evaluate")
+COMMANDS = (
+    "segment",
+    "export",
+    "info",
+    "verify",
+    "overlay",
+    "demo",
+    "models",
+    "train",
+    "evaluate",
+    "reproduce",
+)
 CONFIGS = sorted((ROOT / "configs" / "segment").glob("*.yaml"))
 FORMS = (".geojson", ".geojson.gz", ".zip", ".tif", ".png")
 EVERYWHERE = ("--tissue", "none")

@@ -26,7 +26,7 @@ from sac_wsi.model.sam import build_sam
 from sac_wsi.model.sizes import ModelSize, PrompterSize
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
-from sac_wsi.train import loop
+from sac_wsi.train import examiner, loop
 from sac_wsi.train.begin import begin_run
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.data.folders import open_folders
@@ -299,6 +299,13 @@ def test_of_a_prompter_of_another_size_nothing_can_be_taken_over(tmp_path):
         run(tmp_path / "3", start, "objective.part=sac", "size.prompter.width=6")
     with pytest.raises(CheckpointError, match="no part of the sizes"):
         run(tmp_path / "2", start, *other)
+
+
+def test_patience_ends_a_run_but_not_before_its_least_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr(examiner, "image_means", lambda images: {"pq": 0.5})  # never better
+    calm = ("schedule.epochs=6", "schedule.patience=1", "schedule.best_by=pq")
+    assert run(tmp_path / "1", *calm).step == 4
+    assert run(tmp_path / "2", *calm, "schedule.least_epochs=4").step == 8
 
 
 def test_computing_twice_changes_nothing_but_memory(tmp_path):

@@ -1,0 +1,128 @@
+"""`sac-wsi reproduce`"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sac_wsi.cli.image_progress import image_progress
+from sac_wsi.cli.train_progress import left_out, train_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sac_wsi.reproduce.carry_out import Line
+    from sac_wsi.reproduce.rows import Target
+
+_PLACE = "SET=IMAGES[,LABELS]"
+
+
+@click.command("reproduce")
+@click.argument("names", metavar="TARGET...", nargs=-1, required=True)
+@click.option(
+    "--scale",
+    "scale_name",
+    type=click.Choice(("paper", "small")),
+    default="paper",
+    show_default=True,
+    help="small: every row's code in seconds, with a tiny encoder; its numbers mean nothing.",
+)
+@click.option("--data", multiple=True, metavar=_PLACE, help="Images of monuseg, dsb or glas to learn from.")
+@click.option("--test", multiple=True, metavar=_PLACE, help="Images to score on, instead of its test part.")
+@click.option(
+    "--sam-checkpoint",
+    "sam",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Meta's file of an encoder; for all rows those of ViT-B, L and H.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="runs/reproduce", show_default=True, help="Folder."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting of all training: schedule.*"
+)
+def command(
+    names: tuple[str, ...],
+    scale_name: str,
+    data: tuple[str, ...],
+    test: tuple[str, ...],
+    sam: tuple[Path, ...],
+    out: Path,
+    overrides: tuple[str, ...],
+) -> None:
+    """Make the paper's tables again: train and score what each row needs, its number beside ours.
+
+    TARGET is table1 to table8, figure4, losses, or all. Rows that lack data or weights of SAM say so. What is
+    finished is found again; an interrupted run goes on. Files: OUT/SCALE/TARGET.md, .csv and .svg.
+
+    \b
+    Example:
+      sac-wsi reproduce table6
+      sac-wsi reproduce all --scale small
+      sac-wsi reproduce table1 table3 --data monuseg=images,annotations --test monuseg=test \\
+          --sam-checkpoint sam_vit_h_4b8939.pth
+    """
+    from sac_wsi.reproduce.inputs import Inputs, places, sam_files
+    from sac_wsi.reproduce.tables import TARGETS, target
+
+    # what was typed wrongly shows before anything heavy is loaded
+    chosen = dict.fromkeys(name for each in names for name in (TARGETS if each == "all" else (each,)))
+    targets = [target(name) for name in chosen]
+    inputs = Inputs(places("--data", data), places("--test", test), sam_files(sam))
+
+    from sac_wsi.cli.kernels import announce_compilation
+    from sac_wsi.reproduce.carry_out import Results, carry_out
+    from sac_wsi.reproduce.publish import publish
+    from sac_wsi.reproduce.recipe import read_changes
+    from sac_wsi.reproduce.render import terminal
+    from sac_wsi.reproduce.run_row import Bench, Watch
+    from sac_wsi.reproduce.scale import SCALES
+    from sac_wsi.reproduce.sheet import make_sheet
+
+    announce_compilation()
+    scale, folder = SCALES[scale_name], out / scale_name
+    watch = Watch(lambda run: train_progress(run=run), image_progress, left_out)
+    bench = Bench(scale, inputs, folder, read_changes(overrides), watch)
+    bench.prepare(targets)
+    results, failed = Results(), False
+    for each in targets:
+        found = carry_out(
+            each,
+            bench.run_row,
+            scale=scale,
+            given=inputs.given,
+            audit=bench.audit,
+            results=results,
+            on_line=_counter(each),
+        )
+        sheet = make_sheet(found)
+        click.echo(terminal(sheet))
+        click.echo()
+        for path in publish(sheet, folder):
+            click.echo(str(path))
+        click.echo()
+        failed |= bool(found.failed)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _counter(target: Target) -> Callable[[Line], None]:
+    """Says which row is done."""
+    done = 0
+
+    def on_line(line: Line) -> None:
+        nonlocal done
+        done += 1
+        told = ""
+        if line.result is not None and line.result.why_not:
+            told = f": {'failed' if line.result.failed else 'not run'}, {line.result.why_not}"
+        where = f"{target.name} {done}/{len(target.rows)}"
+        click.echo(f"{where}  {line.row.label}{told}", err=True)
+        sys.stderr.flush()
+
+    return on_line

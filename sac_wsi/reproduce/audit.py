@@ -1,0 +1,94 @@
+"""The split that a table rests on: how many images, and what stands in two parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset
+
+if TYPE_CHECKING:
+    from sac_wsi.train.data.check import Report
+
+PAPER_SPLITS: dict[Dataset, tuple[int, int, int]] = {
+    "monuseg": (30, 0, 14),
+    "dsb": (536, 67, 67),
+    "glas": (85, 0, 80),
+}
+"""Train, val, test. DSB's are 80/10/10 of 670."""
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class SplitAudit:
+    """duplicates  the same pixels in two parts, near those that look alike; groups: organs or patients
+    unreadable  images that were left out
+    note        what else is to be known: the test images are not the official ones
+    """
+
+    dataset: Dataset
+    source: str
+    train: int
+    val: int
+    test: int
+    duplicates: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def as_paper(self) -> bool:
+        """Whether as many images are learnt from (validation among them) and tested on."""
+        train, val, test = PAPER_SPLITS[self.dataset]
+        return (self.train + self.val, self.test) == (train + val, test)
+
+    def lines(self) -> Iterator[str]:
+        train, val, test = PAPER_SPLITS[self.dataset]
+        name = DATASET_NAMES[self.dataset]
+        differs = "" if self.as_paper else "; NOT THE PAPER'S NUMBER OF IMAGES"
+        yield (
+            f"{name}: {self.train} train, {self.val} val, {self.test} test "
+            f"(paper: {train}, {val or 'none named'}, {test}){differs}; from {self.source}"
+        )
+        for what, found in (
+            ("the same image in two parts", self.duplicates),
+            ("nearly the same image in two parts", self.near),
+            ("organ or patient in two parts", self.groups),
+            ("unreadable, left out", self.unreadable),
+        ):
+            if found or what.startswith("the same"):
+                yield f"{name}: {what}: {_named(found)}"
+        if self.note:
+            yield f"{name}: {self.note}"
+
+
+def audit_of(dataset: Dataset, report: Report, source: str, note: str = "") -> SplitAudit:
+    """From what ``sac-wsi data check`` finds in the set, its parts marked."""
+    parts = report.summary.splits
+
+    def found(kind: str) -> tuple[str, ...]:
+        return tuple(f"{f.where}: {f.detail}" for f in report.findings if f.kind == kind)
+
+    return SplitAudit(
+        dataset=dataset,
+        source=source,
+        train=parts.get("train", 0),
+        val=parts.get("val", 0),
+        # GlaS has two, testA and testB
+        test=sum(count for part, count in parts.items() if part.startswith("test")),
+        duplicates=found("duplicate across splits"),
+        near=found("near-duplicate across splits"),
+        groups=found("group across splits"),
+        unreadable=found("unreadable"),
+        note=note,
+    )
+
+
+def _named(found: tuple[str, ...]) -> str:
+    if not found:
+        return "none"
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return f"{len(found)} ({'; '.join(found[:_MOST_NAMED])}{more})"

@@ -1,0 +1,41 @@
+"""Every number that the paper prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+PAPER = "Segment Any Cell, arXiv 2401.13220"
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table as printed: per cent, seconds or parameters; None where the paper has no number."""
+
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[float | None, ...]]
+
+    def row(self, name: str, prefix: str = "") -> dict[str, float | None]:
+        """The numbers of a row by column, of the columns that begin with ``prefix``, without it.
+
+        >>> paper_tables()[4].row("SAM-FT 0-point 3-expert", "dsb_")
+        {'f1': 90.77, 'iou': 82.52, 'dice': 90.07}
+        """
+        named = zip(self.columns, self.rows[name], strict=True)
+        return {column.removeprefix(prefix): value for column, value in named if column.startswith(prefix)}
+
+
+@cache
+def paper_tables() -> Mapping[int, PaperTable]:
+    """By the paper's own numbering, 1 to 8."""
+    told = json.loads((files(__package__) / "paper.json").read_text(encoding="utf-8"))
+    return {
+        int(name.split("_")[0].removeprefix("table")): PaperTable(
+            tuple(table["columns"]), {row: tuple(values) for row, values in table["rows"].items()}
+        )
+        for name, table in told.items()
+        if name.startswith("table")
+    }

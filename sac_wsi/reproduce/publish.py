@@ -1,0 +1,32 @@
+"""The files of a table: Markdown, CSV, a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sac_wsi.errors import OutputError
+from sac_wsi.files import atomic_file
+from sac_wsi.reproduce.plot import svg
+from sac_wsi.reproduce.render import csv_text, curves_csv, markdown
+from sac_wsi.reproduce.sheet import Sheet
+
+
+def publish(sheet: Sheet, folder: Path) -> list[Path]:
+    """Writes over those of an earlier call: the next call finishes what the last one began."""
+    texts = {
+        f"{sheet.name}.md": markdown(sheet, plot=f"{sheet.name}.svg"),
+        f"{sheet.name}.csv": csv_text(sheet),
+        f"{sheet.name}.svg": svg(sheet),
+    }
+    if curves := curves_csv(sheet):
+        texts[f"{sheet.name}_curves.csv"] = curves
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot make the folder {folder}: {error.strerror}. Give another one with --out."
+        ) from error
+    for name, text in texts.items():
+        with atomic_file(folder / name) as file:
+            file.write(text.encode())
+    return [folder / name for name in texts]

@@ -1,0 +1,137 @@
+"""A row of the paper and a table of rows, and how they are made from what the paper prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sac_wsi.model.sizes import Family
+from sac_wsi.reproduce.paper import paper_tables
+from sac_wsi.reproduce.runs import Dataset, MaskLoss, Run, Selection
+
+Reading = Literal["", "by its numbers", "as named"]
+Shows = Literal["scores", "curves", "parameters"]
+
+# "LoRA" is what Table 3 calls SAC
+_FAMILIES: dict[str, Family] = {"SAM": "sam", "SAM-FT": "sam-ft", "MSA": "msa", "LoRA": "sac"}
+_PROMPTED = re.compile(r"(\S+) (\d+)-point (\d+)-expert")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    name     as the paper prints it
+    paper    its numbers by column; per cent, seconds, parameters
+    run      None: quoted by the paper and not run here either, or counted
+    counted  Table 6: the family whose parameters are counted
+    notes    keys of footnotes
+    dataset  where it was scored, also of a row that is quoted
+    """
+
+    name: str
+    paper: Mapping[str, float | None]
+    run: Run | None = None
+    counted: Family | None = None
+    notes: tuple[str, ...] = ()
+    reading: Reading = ""
+    dataset: Dataset | None = None
+
+    @property
+    def quoted(self) -> bool:
+        return self.run is None and self.counted is None
+
+    @property
+    def label(self) -> str:
+        """Unlike any other in the table."""
+        return f"{self.name} ({self.reading})" if self.reading else self.name
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ``sac-wsi reproduce`` makes. ``notes`` are keys of footnotes of all rows."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    shows: Shows = "scores"
+    times: bool = False
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Of the rows that are run."""
+        return tuple(dict.fromkeys(row.run.dataset for row in self.rows if row.run is not None))
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def run_with(
+    dataset: Dataset,
+    family: Family,
+    points: int = 0,
+    experts: int = 0,
+    *,
+    way: Selection = "R",
+    encoder: str = "vit_h",
+    mask_loss: MaskLoss = "focal_dice",
+) -> Run:
+    chosen = way if points else ""
+    return Run(
+        dataset, family, encoder, chosen, points, experts, "" if family in ("sam", "unet") else mask_loss
+    )
+
+
+def unet(dataset: Dataset) -> Run:
+    return run_with(dataset, "unet", encoder="")
+
+
+def run_of(name: str, dataset: Dataset) -> Run:
+    """Of a name that tells all: "SAM-FT 1-point 3-expert"."""
+    found = _PROMPTED.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name!r} does not tell its prompts: needed MODEL n-point n-expert")
+    family, points, experts = found.groups()
+    return run_with(dataset, _FAMILIES[family], int(points), int(experts))
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def rows_of(
+    table: int,
+    dataset: Dataset,
+    runs: Mapping[str, Run],
+    notes: Mapping[str, tuple[str, ...]],
+    prefix: str = "",
+) -> tuple[Row, ...]:
+    """Every row that the paper prints; those without a run are quoted."""
+    printed = paper_tables()[table]
+    unknown = (runs.keys() | notes.keys()) - printed.rows.keys()
+    if unknown:
+        raise ValueError(f"table {table} of the paper has no rows {sorted(unknown)}")
+    return tuple(
+        Row(
+            name,
+            printed.row(name, prefix),
+            runs.get(name),
+            notes=notes.get(name, ()),
+            dataset=dataset,
+        )
+        for name in printed.rows
+    )
+
+
+def both_readings(rows: tuple[Row, ...], as_named: Mapping[str, Run]) -> tuple[Row, ...]:
+    """A second row behind each whose name tells of another run than its numbers."""
+    found: list[Row] = []
+    for row in rows:
+        if row.name not in as_named:
+            found.append(row)
+            continue
+        found.append(replace(row, reading="by its numbers"))
+        found.append(replace(row, reading="as named", run=as_named[row.name]))
+    return tuple(found)

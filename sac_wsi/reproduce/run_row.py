@@ -1,0 +1,144 @@
+"""One row: learn what it needs, or find it learnt, and score it on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sac_wsi.errors import DataError
+from sac_wsi.evaluate_model import evaluate_model
+from sac_wsi.metrics import Scores
+from sac_wsi.model.choose import choose_segmenter, merged
+from sac_wsi.reproduce.audit import SplitAudit
+from sac_wsi.reproduce.history import read_history
+from sac_wsi.reproduce.inputs import Inputs
+from sac_wsi.reproduce.learn import learn, refuse_other
+from sac_wsi.reproduce.needs import missing
+from sac_wsi.reproduce.recipe import data_settings, inference, model_mpp, train_config
+from sac_wsi.reproduce.results import RowResult
+from sac_wsi.reproduce.rows import Row, Target
+from sac_wsi.reproduce.runs import Dataset, Run
+from sac_wsi.reproduce.scale import Scale
+from sac_wsi.reproduce.sets import OpenSet, audit, open_set
+from sac_wsi.reproduce.tiny import one_thread, write_untrained
+from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.log import Listener
+from sac_wsi.train.run_files import LOG
+
+OnImage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Whoever wants to know. ``learning`` is given a run's name; ``images`` what is done, and to how many."""
+
+    learning: Callable[[str], AbstractContextManager[Listener]] = lambda name: nullcontext(Listener())
+    images: Callable[[str, int], AbstractContextManager[OnImage]] = lambda what, count: nullcontext(
+        lambda name: None
+    )
+    on_bad: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class Bench:
+    """Runs rows of any target, sets opened once. ``out`` is the folder of all runs at this scale.
+
+    changes  of training settings, as ``recipe.read_changes`` gives them
+    """
+
+    scale: Scale
+    inputs: Inputs
+    out: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
+    _sets: dict[Dataset, OpenSet] = field(default_factory=dict)
+    _audits: dict[Dataset, SplitAudit | None] = field(default_factory=dict)
+
+    def prepare(self, targets: Iterable[Target]) -> None:
+        """Whatever is wrong with the request shows now, and not after a day of training."""
+        for run in dict.fromkeys(row.run for target in targets for row in target.rows if row.run):
+            here = self.scale.of(run)
+            data_settings(run.dataset, self.scale, self.inputs, self.changes)
+            config = self._config(here) if run.learns else None
+            if missing(run, self.scale, self.inputs.given):
+                continue
+            opened = self._set(run.dataset)
+            if config is not None:
+                refuse_other(config, opened.source)
+
+    def run_row(self, row: Row) -> RowResult:
+        """``row.run`` is at this scale already."""
+        assert row.run is not None
+        with nullcontext() if self.scale.from_sam else one_thread():
+            return self._scored(row.run) if row.run.learns else self._sam_scored(row.run)
+
+    def _sam_scored(self, run: Run) -> RowResult:
+        weights = self._sam(run)
+        settings = merged(asdict(inference(run)), self.changes.get("inference", {}))
+        return RowResult(self._score(run, weights, settings), checkpoint=str(weights))
+
+    def _scored(self, run: Run) -> RowResult:
+        config = self._config(run)
+        with self.watch.learning(run.name) as listener:
+            weights = learn(config, self._set(run.dataset).source, listener)
+        schedule = config.schedule
+        past = read_history(weights.with_name(LOG), min(schedule.validate_every, schedule.epochs))
+        return RowResult(
+            # a checkpoint of ours brings its settings
+            self._score(run, weights, {}, config.base),
+            seconds_per_epoch=past.seconds_per_epoch,
+            train_minutes=past.minutes,
+            checkpoint=str(weights),
+            dice_curve=past.curve,
+        )
+
+    def audit(self, dataset: Dataset) -> SplitAudit | None:
+        """Of the set's images, read once; None where they are not at hand."""
+        if dataset not in self._audits:
+            self._audits[dataset] = self._audit(dataset)
+        return self._audits[dataset]
+
+    def _audit(self, dataset: Dataset) -> SplitAudit | None:
+        if self.scale.from_sam and dataset not in self.inputs.data:
+            return None
+        opened = self._set(dataset)
+        if opened.audited is None:
+            return None
+        with self.watch.images(f"check {dataset}", len(opened.audited)) as on_image:
+            return audit(opened, on_image)
+
+    def _set(self, dataset: Dataset) -> OpenSet:
+        if dataset not in self._sets:
+            settings = data_settings(dataset, self.scale, self.inputs, self.changes)
+            mpp = model_mpp(dataset, self.scale)
+            self._sets[dataset] = open_set(
+                dataset, settings, mpp, self.scale.side_px, self.inputs.test.get(dataset)
+            )
+        return self._sets[dataset]
+
+    def _config(self, run: Run) -> TrainConfig:
+        return train_config(run, self.scale, self.inputs, self.out, self.changes)
+
+    def _sam(self, run: Run) -> Path:
+        if self.scale.from_sam:
+            return self.inputs.sam[run.encoder]
+        path = self.out / run.name / "untrained.safetensors"
+        return write_untrained(path, self.scale.size(run), model_mpp(run.dataset, self.scale), inference(run))
+
+    def _score(self, run: Run, weights: Path, settings: Mapping[str, Any], base: str = "") -> Scores:
+        opened = self._set(run.dataset)
+        segmenter = choose_segmenter(str(weights), settings, sam_checkpoint=base)
+        with self.watch.images(f"score {run.name}", len(opened.tested)) as on_image:
+            return evaluate_model(
+                segmenter,
+                opened.tested,
+                experts=run.experts,
+                on_image=on_image,
+                on_bad=self._left_out if opened.source.settings.skip_bad else None,
+            )
+
+    def _left_out(self, error: DataError) -> None:
+        self.watch.on_bad(str(error))

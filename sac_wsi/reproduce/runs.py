@@ -1,0 +1,75 @@
+"""What is trained and scored. Rows whose runs are equal are one run, whatever the paper calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sac_wsi.model.sizes import Family
+
+if TYPE_CHECKING:
+    from sac_wsi.prompts import PointSettings
+
+Dataset = Literal["monuseg", "dsb", "glas"]
+DATASET_NAMES: dict[Dataset, str] = {"monuseg": "MoNuSeg", "dsb": "DSB 2018", "glas": "GlaS"}
+MaskLoss = Literal["focal_dice", "dice_ce", "dice_ce_as_printed"]
+Selection = Literal["O", "R"]
+
+NOT_SAM: tuple[Family, ...] = ("unet",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, learnt and scored on one set with one kind of prompts.
+
+    encoder    "" for the U-Net, which has none
+    way        of choosing automatic points: "O" centres of regions, "R" at random; "" without points
+    points     n positive and n negative automatic points
+    experts    points from the truth, standing in for a person, in training as in the test
+    mask_loss  "" where no mask decoder learns
+    """
+
+    dataset: Dataset
+    family: Family
+    encoder: str = "vit_h"
+    way: Selection | Literal[""] = ""
+    points: int = 0
+    experts: int = 0
+    mask_loss: MaskLoss | Literal[""] = ""
+
+    def __post_init__(self) -> None:
+        # one way of writing each run, so that equal runs are found to be equal
+        if bool(self.encoder) == (self.family in NOT_SAM):
+            raise ValueError(f"{self}: every family but the U-Net has an encoder")
+        if bool(self.way) != bool(self.points):
+            raise ValueError(f"{self}: a way of choosing goes with points, and only with them")
+        if bool(self.mask_loss) == (self.family in ("sam", "unet")):
+            raise ValueError(f"{self}: a mask loss goes with a decoder that learns")
+
+    @property
+    def learns(self) -> bool:
+        """Everything but SAM as it is."""
+        return self.family != "sam"
+
+    @property
+    def sam_model(self) -> str:
+        """Meta's file that it starts from, by its name in ``sac-wsi models list``; "" for none."""
+        return f"sam_{self.encoder}" if self.encoder else ""
+
+    @property
+    def name(self) -> str:
+        """Names a folder.
+
+        >>> Run("monuseg", "sac", "vit_h", "R", 1, 3, "focal_dice").name
+        'monuseg-sac-vit_h-R1-expert3-focal_dice'
+        """
+        points = f"{self.way}{self.points}" if self.points else ""
+        experts = f"expert{self.experts}" if self.experts else ""
+        parts = (self.dataset, self.family, self.encoder, points, experts, self.mask_loss)
+        return "-".join(part for part in parts if part)
+
+    def point_settings(self, seed: int = 0) -> PointSettings:
+        """The automatic points, for training and test alike."""
+        from sac_wsi.prompts import PointSettings  # scipy: the command line's help does without
+
+        return PointSettings(self.way or "O", positive=self.points, negative=self.points, seed=seed)

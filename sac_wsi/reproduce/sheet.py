@@ -1,0 +1,233 @@
+"""A table ready to be shown: text and numbers in place, nothing left to decide but the looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from sac_wsi.metrics import Scores
+from sac_wsi.reproduce.carry_out import Line, Reproduction
+from sac_wsi.reproduce.footnotes import FOOTNOTES, numbered
+from sac_wsi.reproduce.results import RowResult
+from sac_wsi.reproduce.rows import Target
+from sac_wsi.reproduce.runs import DATASET_NAMES
+
+PER_CENT = 100.0
+NEAR_BEST = 0.99
+
+Curve = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """paper     whether any row of the paper has a number here
+    main      beside the paper's; else in a table of its own where there is little room
+    interval  whether ours may have one
+    """
+
+    key: str
+    heading: str
+    digits: int = 2
+    paper: bool = False
+    main: bool = True
+    interval: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Per cent, but for seconds, minutes, epochs and parameters."""
+
+    paper: float | None = None
+    ours: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """status  ran, not run, failed, quoted or counted
+    told    what there is to say of that: why not, or which row is the same run
+    marks   numbers of footnotes
+    facts   what the row is, for machines
+    """
+
+    label: str
+    cells: Mapping[str, Cell]
+    status: str
+    told: str = ""
+    marks: tuple[int, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    curve: Curve = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """warning     "" or what must be seen before any number
+    footnotes   (number, text)
+    remarks     on all rows
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[SheetRow, ...]
+    warning: str = ""
+    remarks: tuple[str, ...] = ()
+    footnotes: tuple[tuple[int, str], ...] = ()
+    audits: tuple[str, ...] = ()
+
+
+_MEASURES = (
+    Column("f1", "F1", interval=True),
+    Column("iou", "IoU", interval=True),
+    Column("dice", "Dice", interval=True),
+    Column("aji", "AJI", main=False, interval=True),
+    Column("pq", "PQ", main=False, interval=True),
+    Column("f1_det", "detection F1", main=False, interval=True),
+)
+_SECONDS = Column("seconds_per_epoch", "s/epoch", 1)
+_MINUTES = Column("train_minutes", "minutes learnt", 1, main=False)
+_CURVE = (
+    Column("best_dice", "best val Dice"),
+    Column("best_epoch", "at epoch", 1),
+    Column("near_best_epoch", "99 % of it at", 1),
+)
+_PARAMETERS = tuple(Column(name, name, 0) for name in ("trainable", "frozen", "total"))
+
+
+def make_sheet(found: Reproduction) -> Sheet:
+    target = found.target
+    numbers = numbered([key for line in found.lines for key in line.row.notes])
+    return Sheet(
+        name=target.name,
+        title=target.title,
+        columns=tuple(_columns(target)),
+        rows=tuple(_row(line, found, numbers) for line in found.lines),
+        # counting needs no scale
+        warning="" if target.shows == "parameters" else found.scale.warning,
+        remarks=tuple(FOOTNOTES[key] for key in target.notes),
+        footnotes=tuple((number, FOOTNOTES[key]) for key, number in numbers.items()),
+        audits=tuple(_audits(found)),
+    )
+
+
+def _columns(target: Target) -> Iterator[Column]:
+    if target.shows == "parameters":
+        found: tuple[Column, ...] = _PARAMETERS
+    elif target.shows == "curves":
+        found = (*_CURVE, *_MEASURES, _MINUTES)
+    else:
+        found = (*_MEASURES, *((_SECONDS,) if target.times else ()), _MINUTES)
+    for column in found:
+        has = any(row.paper.get(column.key) is not None for row in target.rows)
+        yield replace(column, paper=has)
+
+
+def _row(line: Line, found: Reproduction, numbers: Mapping[str, int]) -> SheetRow:
+    ours = dict(_ours(line))
+    keys = {**dict.fromkeys(line.row.paper), **dict.fromkeys(ours)}
+    cells = {}
+    for key in keys:
+        value, interval = ours.get(key, (None, None))
+        cells[key] = Cell(line.row.paper.get(key), value, interval)
+    status, told = _status(line)
+    return SheetRow(
+        label=line.row.label,
+        cells=cells,
+        status=status,
+        told=_printable(told),
+        marks=tuple(sorted(numbers[key] for key in line.row.notes)),
+        facts=_facts(line, found),
+        # every training has a curve; only Figure 4 is about them
+        curve=line.result.dice_curve if line.result and found.target.shows == "curves" else (),
+    )
+
+
+def _status(line: Line) -> tuple[str, str]:
+    if line.counted is not None:
+        return "counted", ""
+    if line.result is None:
+        return "quoted", "quoted by the paper, not run"
+    if line.result.failed:
+        return "failed", line.result.why_not
+    if line.result.scores is None:
+        return "not run", line.result.why_not
+    return "ran", f"the same run as {line.same_as}" if line.same_as else ""
+
+
+Ours = tuple[str, tuple[float | None, tuple[float, float] | None]]
+
+
+def _ours(line: Line) -> Iterator[Ours]:
+    if line.counted is not None:
+        for name, value in asdict(line.counted).items():
+            yield name, (float(value), None)
+    result = line.result
+    if result is None:
+        return
+    if result.scores is not None:
+        yield from _scores(result.scores)
+    yield "seconds_per_epoch", (result.seconds_per_epoch, None)
+    yield "train_minutes", (result.train_minutes, None)
+    yield from _of_curve(result)
+
+
+def _scores(scores: Scores) -> Iterator[Ours]:
+    for column in _MEASURES:
+        name = "f1_pooled" if column.key == "f1" else column.key
+        value = scores.f1_pooled if column.key == "f1" else scores.mean[name]
+        spread = scores.intervals[name]
+        interval = (PER_CENT * spread.low, PER_CENT * spread.high) if spread else None
+        yield column.key, (PER_CENT * value, interval)
+
+
+def _of_curve(result: RowResult) -> Iterator[Ours]:
+    if not result.dice_curve:
+        return
+    epoch, best = max(result.dice_curve, key=lambda point: point[1])
+    yield "best_dice", (PER_CENT * best, None)
+    yield "best_epoch", (epoch, None)
+    yield "near_best_epoch", (epoch_near_best(result.dice_curve), None)
+
+
+def epoch_near_best(curve: Curve, share: float = NEAR_BEST) -> float:
+    """The first epoch with ``share`` of the best: how fast it converges, in one number.
+
+    >>> epoch_near_best(((1, 0.5), (2, 0.8), (3, 0.801), (9, 0.802)))
+    2
+    """
+    best = max(dice for _, dice in curve)
+    return next(epoch for epoch, dice in curve if dice >= share * best)
+
+
+def _facts(line: Line, found: Reproduction) -> dict[str, str]:
+    row, result = line.row, line.result
+    run = found.scale.of(row.run) if row.run else None
+    facts = {
+        "target": found.target.name,
+        "name": row.name,
+        "reading": row.reading,
+        "dataset": row.dataset or "",
+        "scale": found.scale.name if run else "",
+    }
+    for name in ("family", "encoder", "way", "points", "experts", "mask_loss"):
+        facts[name] = str(getattr(run, name)) if run else ""
+    facts["family"] = facts["family"] or row.counted or ""
+    facts["run"] = run.name if run else ""
+    facts["images"] = str(len(result.scores.images)) if result and result.scores else ""
+    facts["checkpoint"] = result.checkpoint if result else ""
+    return facts
+
+
+def _audits(found: Reproduction) -> Iterator[str]:
+    audited = {audit.dataset: audit for audit in found.audits}
+    for dataset in found.target.datasets:
+        if dataset in audited:
+            yield from map(_printable, audited[dataset].lines())
+        else:
+            instead = "" if found.scale.from_sam else "; images made on the spot stand in for it"
+            yield f"{DATASET_NAMES[dataset]}: not at hand, not audited{instead}"
+
+
+def _printable(text: str) -> str:
+    """One line, whatever the name of a file holds."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,40 @@
+"""What small scale needs of torch: SAM with random weights in the place of Meta's, and a single thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from sac_wsi.model.card import Card
+from sac_wsi.model.checkpoint import save_checkpoint
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import build_model
+from sac_wsi.model.sizes import ModelSize
+from sac_wsi.reproduce.recipe import halo_um
+
+
+def write_untrained(path: Path, size: ModelSize, mpp: float, inference: InferenceSettings) -> Path:
+    """The same at every call."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model(size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    card = Card(
+        "untrained", size, mpp, (mpp / 2, mpp * 2), halo_um=halo_um(size.tile_px, mpp), inference=inference
+    )
+    save_checkpoint(path, model, card)
+    return path
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For so little to compute, threads that wait for each other cost more than they give."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,95 @@
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from sac_wsi.reproduce.needs import Given
+from sac_wsi.reproduce.plot import axis, svg, tick_step
+from sac_wsi.reproduce.scale import SMALL_SCALE
+from sac_wsi.reproduce.tables import TARGETS
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(sheet):
+    return ElementTree.fromstring(svg(sheet))
+
+
+def texts(root):
+    return [element.text for element in root.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target_has_a_picture_that_needs_nothing_else(sheet_of, name):
+    sheet = sheet_of(name)
+    text = svg(sheet)
+    root = ElementTree.fromstring(text)
+    assert sheet.title in texts(root)
+    assert not re.search(r"href|url\(|@import|<script|<style|nan|inf\b", text)
+    width, height = (float(root.get(name)) for name in ("width", "height"))
+    for circle in root.iter(f"{SVG}circle"):
+        assert 0 < float(circle.get("cx")) < width
+        assert 0 < float(circle.get("cy")) < height
+    assert svg(sheet) == text
+
+
+def test_marks_lie_where_the_numbers_are(sheet_of):
+    root = parsed(sheet_of("table6"))
+    ours = [float(circle.get("cx")) for circle in root.iter(f"{SVG}circle")]
+    paper = [
+        float(path.get("d")[1:].split()[0])
+        for path in root.iter(f"{SVG}path")
+        if path.find(f"{SVG}title") is not None
+    ]
+    assert len(paper) == 9
+    # the same numbers: each of the paper's marks has ours in it
+    assert all(any(abs(a - b) < 0.2 for b in ours) for a in paper)
+
+
+def test_the_interval_holds_its_mark(sheet_of):
+    root = parsed(sheet_of("table1"))
+    bars = [e for e in root.iter(f"{SVG}line") if e.get("stroke-width") == "2"]
+    marks = {(float(e.get("cx")), e.get("cy")) for e in root.iter(f"{SVG}circle")}
+    for bar in bars:
+        held = [
+            x for x, y in marks if y == bar.get("y1") and float(bar.get("x1")) <= x <= float(bar.get("x2"))
+        ]
+        assert held
+
+
+def test_rows_that_did_not_run_have_the_papers_mark_alone(sheet_of):
+    root = parsed(sheet_of("table7", given=Given()))
+    # one circle is the legend's
+    assert len(list(root.iter(f"{SVG}circle"))) == 1
+    assert "ViT-B" in texts(root)
+
+
+def test_figure_4_has_a_curve_for_each_model(sheet_of):
+    root = parsed(sheet_of("figure4"))
+    curves = list(root.iter(f"{SVG}polyline"))
+    assert len(curves) == 3
+    for curve in curves:
+        xy = [tuple(map(float, point.split(","))) for point in curve.get("points").split()]
+        assert len(xy) == 30
+        assert xy == sorted(xy)
+        assert xy[0][1] > xy[-1][1]  # y goes down, Dice goes up
+    assert parsed(sheet_of("figure4", given=Given())) is not None
+
+
+def test_small_scale_is_loud(sheet_of):
+    told = " ".join(filter(None, texts(parsed(sheet_of("table1", scale=SMALL_SCALE)))))
+    assert "THESE NUMBERS MEAN NOTHING" in told
+
+
+@pytest.mark.parametrize("values", [[1.0], [0.0, 100.0], [81.4, 81.6], [6.36e8, 6.37e8], [-3.0, 0.0]])
+def test_axes(values):
+    made = axis(values, 10, 200)
+    assert all(10 <= made.at(value) <= 210 for value in values)
+    ticks = made.ticks()
+    assert 2 <= len(ticks) <= 7
+    assert all(made.low <= tick <= made.high for tick in ticks)
+
+
+def test_steps_are_round():
+    for span in (1e-3, 0.7, 13, 99, 4e6):
+        assert f"{tick_step(span):.0e}"[0] in "125"
