@@ -21,7 +21,7 @@ from sac_wsi.tissue import (
     relative_density,
 )
 
-SLIDE = Path("/work/shared/data/wsi/CMU-1-Small-Region.svs")
+SLIDE = Path(__file__).parents[3] / "shared" / "data" / "wsi" / "CMU-1-Small-Region.svs"
 SETTINGS = TissueSettings()
 SHAPE = (300, 400)  # 2.4 x 3.2 mm
 GLASS, PINK, NUCLEI = (243, 242, 243), (225, 165, 200), (110, 75, 150)
