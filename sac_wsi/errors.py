@@ -5,7 +5,7 @@
     │   ├── SlideError          not a slide, truncated, no resolution
     │   ├── ConfigError         a config file or a --set that does not fit
     │   ├── OutputError         output exists, unwritable, wrong extension
-    │   ├── DataError           training data that is missing, damaged, or does not fit together
+    │   ├── DataError           labelled images that are missing, damaged, or do not fit together
     │   ├── CheckpointError     weights that are damaged, foreign or do not fit
     │   └── InputChanged        slide or config differ from those of the run on disk
     ├── StoreError              a store that is incomplete, foreign or damaged
@@ -45,7 +45,7 @@ class OutputError(RequestError):
 
 
 class DataError(RequestError):
-    """Training data that is missing, damaged, or does not fit together."""
+    """Labelled images that are missing, damaged, or do not fit together."""
 
 
 class CheckpointError(RequestError):

@@ -61,12 +61,12 @@ def _publish(partial: Path, path: Path) -> None:
         ) from error
 
 
-def make_folder(path: Path) -> None:
-    """With the folders above it, where they are not there."""
+def make_folder(path: Path, instead: str = "Give another one.") -> None:
+    """With the folders above it, where they are not there. ``instead``: what to type if it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"Cannot make the folder {path}: {error.strerror}. Give another one.") from error
+        raise OutputError(f"Cannot make the folder {path}: {error.strerror}. {instead}") from error
 
 
 def sync_folder(folder: Path) -> None:

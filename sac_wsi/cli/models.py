@@ -118,16 +118,11 @@ def fetch_model(name: str, source: str | None, folder: Path | None, overwrite: b
 
 
 def _default_folder() -> Path:
-    from sac_wsi.errors import OutputError
+    from sac_wsi.files import make_folder
     from sac_wsi.model_files import models_folder
 
     folder = models_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot make {folder}: {error.strerror}. Pass --to FOLDER, or set SAC_WSI_MODELS to one."
-        ) from error
+    make_folder(folder, "Pass --to FOLDER, or set SAC_WSI_MODELS to one.")
     return folder
 
 

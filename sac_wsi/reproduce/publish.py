@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sac_wsi.errors import OutputError
-from sac_wsi.files import atomic_file
+from sac_wsi.files import atomic_file, make_folder
 from sac_wsi.reproduce.plot import svg
 from sac_wsi.reproduce.render import csv_text, curves_csv, markdown
 from sac_wsi.reproduce.sheet import Sheet
@@ -20,12 +19,7 @@ def publish(sheet: Sheet, folder: Path) -> list[Path]:
     }
     if curves := curves_csv(sheet):
         texts[f"{sheet.name}_curves.csv"] = curves
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot make the folder {folder}: {error.strerror}. Give another one with --out."
-        ) from error
+    make_folder(folder, "Give another one with --out.")
     for name, text in texts.items():
         with atomic_file(folder / name) as file:
             file.write(text.encode())

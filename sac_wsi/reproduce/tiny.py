@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from sac_wsi.files import make_folder
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import save_checkpoint
 from sac_wsi.model.inference import InferenceSettings
@@ -21,7 +22,7 @@ def write_untrained(path: Path, size: ModelSize, mpp: float, inference: Inferenc
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(size)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     card = Card(
         "untrained", size, mpp, (mpp / 2, mpp * 2), halo_um=halo_um(size.tile_px, mpp), inference=inference
     )

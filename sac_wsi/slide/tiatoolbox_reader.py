@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sac_wsi.slide.mpp import resolve
 from sac_wsi.slide.protocol import ClosesItself, Level, Rgb, SlideInfo, shown
 
 SUFFIXES = (".jp2", ".j2k", ".zarr", ".qptiff")
-_REFUSALS = (OSError, ValueError, TypeError, KeyError, RuntimeError)
+_REFUSALS = (OSError, ValueError, TypeError, KeyError, RuntimeError, struct.error)
 """What its readers raise for a file they cannot read; ``FileNotSupportedError`` is none of their kind."""
 _MOST_HASHED = 64
 

@@ -51,7 +51,7 @@ def model():
 
 
 def loss_of(model, lesson):
-    """The prompter's maps, and a mask for each of some nuclei from the point at its centre."""
+    """The prompter's maps, a mask for each of some nuclei from the point at its centre, and one for all."""
     boxes = [Box(y, x, y + TILE_PX, x + TILE_PX) for y in (0, TILE_PX) for x in (0, TILE_PX)]
     labels = [labels_from_nuclei(lesson.truth(box), box) for box in boxes]
     pixels = torch.from_numpy(np.stack([lesson.render(box) for box in boxes]))
@@ -60,10 +60,16 @@ def loss_of(model, lesson):
     some = [(i, y, x) for i, each in enumerate(labels) for y, x in region_centres(each > 0)[:8]]
     masks = torch.from_numpy(np.stack([labels[i] == labels[i][y, x] for i, y, x in some])).float()
     xy = torch.tensor([[[float(x), float(y)]] for _, y, x in some])
-    embedding = model.encode(images)[[i for i, _, _ in some]]
-    logits, _ = model.decode(embedding, xy, torch.ones(len(some), 1))
+    embedding = model.encode(images)
+    logits, _ = model.decode(embedding[[i for i, _, _ in some]], xy, torch.ones(len(some), 1))
     found = to_tile(logits[:, :1], TILE_PX)
-    return prompter_loss(model.maps(images), maps) + dice_ce_loss(found, masks[:, None])
+    all_xy, kinds = torch.zeros(len(boxes), 8, 2), -torch.ones(len(boxes), 8)
+    for i in range(len(boxes)):
+        here = xy[[k for k, each in enumerate(some) if each[0] == i], 0]
+        all_xy[i, : len(here)], kinds[i, : len(here)] = here, 1
+    logits, _ = model.decode(embedding, all_xy, kinds)
+    foreground = dice_ce_loss(to_tile(logits[:, :1], TILE_PX), maps[:, :1])
+    return prompter_loss(model.maps(images), maps) + dice_ce_loss(found, masks[:, None]) + foreground
 
 
 @pytest.fixture(scope="module")
