@@ -54,7 +54,7 @@ class Runner:
     def arithmetic(self) -> AbstractContextManager[object]:
         if not self.bf16:
             return nullcontext()
-        return torch.autocast(self.device, torch.bfloat16)
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,21 @@
 """The same answers on a CUDA device as on the CPU. Skipped where there is none."""
 
+import json
+import math
+from pathlib import Path
+
 import pytest
 import torch
 
+from sac_wsi.config import read_settings
 from sac_wsi.model.sac import build_model
 from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.loop import train
+from sac_wsi.train.source import open_source
+from sac_wsi.typed import build
+
+SMOKE = Path(__file__).parents[2] / "configs" / "train" / "smoke.yaml"
 
 pytestmark = [
     pytest.mark.gpu,
@@ -44,3 +55,17 @@ def test_a_step_of_training_fits_and_is_finite(images):
         loss = model(images.cuda(), xy, labels).square().mean() + model.maps(images.cuda()).square().mean()
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for _, p in model.trainable() if p.grad is not None)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_run_stops_and_goes_on_and_is_judged(tmp_path, precision):
+    settings = [f"output_dir={tmp_path}", f"schedule.precision={precision}", "schedule.checkpointing=true"]
+    config = build(TrainConfig, read_settings(SMOKE, [*settings, "schedule.minutes=0.001"]))
+    source = open_source(config.data, config.mpp, config.size.tile_px)
+    calls = 1
+    while not train(config, source).complete:
+        calls += 1
+    assert calls > 1
+    assert (tmp_path / "report.html").exists()
+    for line in (tmp_path / "log.jsonl").read_text().splitlines():
+        assert all(math.isfinite(value) for value in json.loads(line)["values"].values())
