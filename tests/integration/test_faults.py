@@ -183,7 +183,8 @@ def test_asked_to_stop(sac, case, out, same_tree, sign, there):
     if (out / "n.zarr").exists():
         run.communicate(timeout=GRACE_S)
         pytest.skip("the run was over before it could be asked")
-    stops_cleanly(run, sign, to_group=sign == signal.SIGINT)
+    late = there.startswith(("final", "publish"))
+    stops_cleanly(run, sign, to_group=sign == signal.SIGINT, may_be_over=late)
     finish(sac, case, out, same_tree)
 
 
@@ -198,13 +199,13 @@ def test_asked_to_stop_with_two_workers(sac, case, out, same_tree, sign, to_grou
     finish(sac, case, out, same_tree)
 
 
-def stops_cleanly(run: subprocess.Popen, sign: int, *, to_group: bool) -> None:
+def stops_cleanly(run: subprocess.Popen, sign: int, *, to_group: bool, may_be_over: bool = False) -> None:
     begin = time.monotonic()
     (os.killpg if to_group else os.kill)(run.pid, sign)
     printed, err = run.communicate(timeout=GRACE_S + 30)
     assert time.monotonic() - begin < GRACE_S
     assert "Traceback" not in printed + err, err
-    if run.returncode == 0:  # on a busy machine the signal may come when all is done
+    if may_be_over and run.returncode == 0:  # on a busy machine the signal may come when all is done
         pytest.skip("the run was over before it could be asked")
     assert run.returncode == 1, err
     # an empty line comes before it, so that the terminal's ^C stands alone
