@@ -12,10 +12,11 @@ from sac_wsi.cli.image_progress import image_progress
 from sac_wsi.cli.train_progress import left_out, train_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sac_wsi.reproduce.carry_out import Line
     from sac_wsi.reproduce.rows import Target
+    from sac_wsi.reproduce.run_row import Bench
 
 _PLACE = "SET=IMAGES[,LABELS]"
 
@@ -76,26 +77,33 @@ def command(
     inputs = Inputs(places("--data", data), places("--test", test), sam_files(sam))
 
     from sac_wsi.cli.kernels import announce_compilation
-    from sac_wsi.reproduce.carry_out import Results, carry_out
-    from sac_wsi.reproduce.publish import publish
     from sac_wsi.reproduce.recipe import read_changes
-    from sac_wsi.reproduce.render import terminal
     from sac_wsi.reproduce.run_row import Bench, Watch
     from sac_wsi.reproduce.scale import SCALES
-    from sac_wsi.reproduce.sheet import make_sheet
 
     announce_compilation()
-    scale, folder = SCALES[scale_name], out / scale_name
+    folder = out / scale_name
     watch = Watch(lambda run: train_progress(run=run), image_progress, left_out)
-    bench = Bench(scale, inputs, folder, read_changes(overrides), watch)
+    bench = Bench(SCALES[scale_name], inputs, folder, read_changes(overrides), watch)
     bench.prepare(targets)
+    if _make_all(targets, bench, folder):
+        raise click.exceptions.Exit(1)
+
+
+def _make_all(targets: Iterable[Target], bench: Bench, folder: Path) -> bool:
+    """Print and write each; whether a row failed."""
+    from sac_wsi.reproduce.carry_out import Results, carry_out
+    from sac_wsi.reproduce.publish import publish
+    from sac_wsi.reproduce.render import terminal
+    from sac_wsi.reproduce.sheet import make_sheet
+
     results, failed = Results(), False
     for each in targets:
         found = carry_out(
             each,
             bench.run_row,
-            scale=scale,
-            given=inputs.given,
+            scale=bench.scale,
+            given=bench.inputs.given,
             audit=bench.audit,
             results=results,
             on_line=_counter(each),
@@ -107,8 +115,7 @@ def command(
             click.echo(str(path))
         click.echo()
         failed |= bool(found.failed)
-    if failed:
-        raise click.exceptions.Exit(1)
+    return failed
 
 
 def _counter(target: Target) -> Callable[[Line], None]:

@@ -7,9 +7,9 @@ on a CPU a tile is the work of one thread, as many tiles at a time as there are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +24,17 @@ from sac_wsi.model.sac import SacModel
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """For each operation of torch's; yields how many there would be."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -43,18 +54,16 @@ class Runner:
         batches = [items[first : first + self.batch] for first in range(0, len(items), self.batch)]
         if self.device != "cpu":
             return [result for batch in batches for result in work(batch)]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with ThreadPoolExecutor(threads, "tile") as pool:
-                return [result for results in pool.map(work, batches) for result in results]
-        finally:
-            torch.set_num_threads(threads)
+        with one_thread() as threads, ThreadPoolExecutor(threads, "tile") as pool:
+            return [result for results in pool.map(work, batches) for result in results]
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        if not self.bf16:
-            return nullcontext()
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+        return arithmetic(self.device, self.bf16)
+
+
+def arithmetic(device: str, bf16: bool) -> AbstractContextManager[object]:
+    """Mixed precision, or float32."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if bf16 else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -110,11 +119,4 @@ def make_runner(model: SacModel, device: str, precision: str) -> Runner:
         raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
     if model.image_encoder is not None:
         merge_lora(model.image_encoder)
-    return runner_of(model.to(device), device, precision)
-
-
-def runner_of(model: SacModel, device: str, precision: str) -> Runner:
-    if model.prompter is not None:
-        # twice as fast on a CPU
-        model.prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Runner(model, device, precision == "bf16")
+    return Runner(model.to(device), device, precision == "bf16")

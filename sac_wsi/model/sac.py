@@ -127,6 +127,9 @@ def to_tile(logits: Tensor, tile_px: int) -> Tensor:
 def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
     """The model with random weights, its frozen parts marked; on whatever device is current."""
     prompter = UNet(size.prompter.width, size.prompter.maps) if size.family != "sam" else None
+    if prompter is not None:
+        # twice as fast on a CPU
+        prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if size.family == "unet":
         return SacModel(size, image_encoder=None, prompt_encoder=None, mask_decoder=None, prompter=prompter)
     encoder = build_encoder(size.encoder, size.tile_px)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sac_wsi.train.log import Event
+from sac_wsi.train.log import Event, events_in
 from sac_wsi.train.run_report import training_seconds
 
 Curve = tuple[tuple[float, float], ...]
@@ -40,7 +39,7 @@ def history(lines: Sequence[str], epochs_between: int) -> History:
     >>> history([line % each for each in told], 1)
     History(seconds_per_epoch=8.0, minutes=0.441..., curve=((1.0, 0.5), (2.0, 0.6)))
     """
-    events = list(_events(lines))
+    events = list(events_in(lines))
     validations = {event.step: event for event in events if event.kind == "validation"}
     epoch_steps = min(validations, default=0) / epochs_between
     curve = tuple(
@@ -51,17 +50,9 @@ def history(lines: Sequence[str], epochs_between: int) -> History:
     taken = list(_seconds_learnt(events))
     return History(
         seconds_per_epoch=statistics.median(taken) / epochs_between if taken else None,
-        minutes=training_seconds(lines) / 60,
+        minutes=training_seconds(events) / 60,
         curve=curve,
     )
-
-
-def _events(lines: Sequence[str]) -> Iterator[Event]:
-    for line in lines:
-        try:
-            yield Event(**json.loads(line))
-        except (ValueError, TypeError):
-            continue  # the last line of a call that was killed
 
 
 def _seconds_learnt(events: Sequence[Event]) -> Iterator[float]:

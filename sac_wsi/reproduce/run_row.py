@@ -12,6 +12,7 @@ from sac_wsi.errors import DataError
 from sac_wsi.evaluate_model import evaluate_model
 from sac_wsi.metrics import Scores
 from sac_wsi.model.choose import choose_segmenter, merged
+from sac_wsi.model.features import one_thread
 from sac_wsi.reproduce.audit import SplitAudit
 from sac_wsi.reproduce.history import read_history
 from sac_wsi.reproduce.inputs import Inputs
@@ -23,7 +24,7 @@ from sac_wsi.reproduce.rows import Row, Target
 from sac_wsi.reproduce.runs import Dataset, Run
 from sac_wsi.reproduce.scale import Scale
 from sac_wsi.reproduce.sets import OpenSet, audit, open_set
-from sac_wsi.reproduce.tiny import one_thread, write_untrained
+from sac_wsi.reproduce.tiny import write_untrained
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.log import Listener
 from sac_wsi.train.run_files import LOG

@@ -11,7 +11,7 @@ from sac_wsi.reproduce.recipe import in_place
 from sac_wsi.reproduce.runs import Dataset
 from sac_wsi.train.config import DataSettings
 from sac_wsi.train.data.check import check_dataset
-from sac_wsi.train.data.sample import DataSet, Sample
+from sac_wsi.train.data.sample import DataSet
 from sac_wsi.train.images import Images
 from sac_wsi.train.source import Source, open_source
 
@@ -36,11 +36,11 @@ def open_set(
     source = open_source(settings, mpp, tile_px)
     if source.data is None:
         return OpenSet(dataset, source, source.part("test"), None)
-    learnt = source.data.where(lambda sample: not is_test(sample))
+    learnt = source.data.where(lambda sample: not sample.is_test)
     if test is not None:
         held = _all_of(replace(in_place(settings, test), val_share=0.0), mpp, tile_px)
-    elif any(map(is_test, source.data.samples)):
-        held = source.data.where(is_test)
+    elif any(sample.is_test for sample in source.data.samples):
+        held = source.data.where(lambda sample: sample.is_test)
     else:
         note = (
             "no test images at hand: scored on the validation images, by which training stops, so the "
@@ -48,11 +48,6 @@ def open_set(
         )
         return OpenSet(dataset, source, source.part("val"), learnt, note)
     return OpenSet(dataset, source, source.images_of(held), _with_test(learnt, held))
-
-
-def is_test(sample: Sample) -> bool:
-    """GlaS has two such parts, testA and testB."""
-    return sample.split.startswith("test")
 
 
 def _all_of(settings: DataSettings, mpp: float, tile_px: int) -> DataSet:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -28,14 +26,3 @@ def write_untrained(path: Path, size: ModelSize, mpp: float, inference: Inferenc
     )
     save_checkpoint(path, model, card)
     return path
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """For so little to compute, threads that wait for each other cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

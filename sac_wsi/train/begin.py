@@ -29,8 +29,6 @@ def begin_run(config: TrainConfig, device: str, *, goes_on: bool = False) -> Sta
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_learnt(config, name))
     model = model.to(device)
-    if model.prompter is not None:
-        model.prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.schedule.checkpointing and model.image_encoder is not None:
         forget_activations(model.image_encoder)
     chosen = [p for p in model.parameters() if p.requires_grad]

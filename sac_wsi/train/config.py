@@ -124,6 +124,10 @@ class ScheduleSettings:
         if self.crop_px % SIDE_MULTIPLE:
             raise ConfigError(f"schedule.crop_px is {self.crop_px}: needed a multiple of {SIDE_MULTIPLE}.")
 
+    @property
+    def bf16(self) -> bool:
+        return self.precision == "bf16"
+
 
 @dataclass(frozen=True)
 class ObjectiveSettings:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
-from sac_wsi.errors import DataError
 from sac_wsi.model.checkpoint import save_checkpoint
 from sac_wsi.model.sac import SacModel, build_model
 from sac_wsi.train.cards import card_at, card_of
@@ -31,10 +29,6 @@ class Examiner:
         self._exam = [plan.lesson(i) for i in range(_EXAM_LESSONS)]
         self._card = card_of(config, source)
         self._out = Path(config.output_dir)
-
-    @property
-    def on_bad(self) -> Callable[[DataError], None] | None:
-        return self._on_bad
 
     def judge(self, state: State, device: str, log: Log) -> None:
         config = self._config

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from sac_wsi.errors import DataError
 from sac_wsi.metrics import score_image, summarise
-from sac_wsi.model.features import runner_of
+from sac_wsi.model.features import Runner, arithmetic
 from sac_wsi.model.sac import SacModel
 from sac_wsi.model.tiles import PersonPoints, tile_nuclei
 from sac_wsi.nuclei import Nuclei
@@ -72,7 +71,7 @@ def judge_model(
     on_bad: Callable[[DataError], None] | None = None,
 ) -> Iterator[JudgedImage]:
     """As it will be used, and in the same precision."""
-    runner = runner_of(model, device, config.schedule.precision)
+    runner = Runner(model, device, config.schedule.bf16)
     return judge(
         partial(tile_nuclei, runner, config.inference, config.mpp),
         images,
@@ -95,15 +94,9 @@ def exam_loss(model: SacModel, exam: Sequence[Lesson], config: TrainConfig, devi
     """Mean of each term over the lessons, and of their sum."""
     sums: dict[str, float] = {"loss": 0.0}
     for lesson in exam:
-        with torch.inference_mode(), arithmetic(config, device):
+        with torch.inference_mode(), arithmetic(device, config.schedule.bf16):
             terms = loss_of(model, on_device(lesson, device), config.objective, config.inference)
         for name, value in terms.items():
             sums[f"loss_{name}"] = sums.get(f"loss_{name}", 0.0) + float(value) / len(exam)
             sums["loss"] += float(value) / len(exam)
     return sums
-
-
-def arithmetic(config: TrainConfig, device: str) -> AbstractContextManager[object]:
-    if config.schedule.precision == "float32":
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, torch.bfloat16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,15 @@ class Event:
     step: int
     seconds: float
     values: dict[str, float]
+
+
+def events_in(lines: Iterable[str]) -> Iterator[Event]:
+    """Of a log, but for lines cut short: the last after a kill, or one that the next call wrote on."""
+    for line in lines:
+        try:
+            yield Event(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
 
 
 def _nothing(*_: object) -> None:

@@ -52,8 +52,8 @@ class Source:
             )
         if split == "all":
             return self.images_of(self.data)
-        if split == "test":  # GlaS has two: testA and testB
-            return self.images_of(self.data.where(lambda sample: sample.split.startswith("test")))
+        if split == "test":
+            return self.images_of(self.data.where(lambda sample: sample.is_test))
         return self.images_of(self.data.part(split))
 
     def images_of(self, data: DataSet) -> Images:

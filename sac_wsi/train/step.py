@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sac_wsi.errors import SacWsiError
+from sac_wsi.model.features import arithmetic
 from sac_wsi.model.sac import SacModel
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
-from sac_wsi.train.judge import arithmetic
 from sac_wsi.train.objective import Lesson, loss_of, on_device
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.state import State
@@ -30,7 +30,7 @@ def take_step(
     state.optimiser.zero_grad(set_to_none=True)
     told: dict[str, float] = {}
     for lesson in passes:
-        with arithmetic(config, ranks.device):
+        with arithmetic(ranks.device, config.schedule.bf16):
             terms = loss_of(model, on_device(lesson, ranks.device), config.objective, config.inference)
         total = torch.stack(list(terms.values())).sum() / schedule.accumulate
         total.backward()  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from sac_wsi.cli import cli
 from sac_wsi.errors import DataError, InputChanged, RequestError
 from sac_wsi.model.checkpoint import read_header
+from sac_wsi.model.features import one_thread
 from sac_wsi.model.sam import build_sam
 from sac_wsi.reproduce.inputs import Inputs, places
 from sac_wsi.reproduce.paper import paper_tables
@@ -26,7 +27,6 @@ from sac_wsi.reproduce.run_row import Bench
 from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import Scale
 from sac_wsi.reproduce.tables import TARGETS
-from sac_wsi.reproduce.tiny import one_thread
 from sac_wsi.testing.datasets import make_folders
 
 TARGETS_HERE = ("table1", "table6", "figure4", "losses")

@@ -39,6 +39,11 @@ class Sample:
     mpp: float | None = None
     about: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_test(self) -> bool:
+        """GlaS has two such parts, testA and testB."""
+        return self.split.startswith("test")
+
     def read(self) -> tuple[Rgb, Labels]:
         """Image and labels, of one size."""
         rgb = self.read_rgb()

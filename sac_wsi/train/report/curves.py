@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
 from sac_wsi.metrics import MEASURES
+from sac_wsi.train.log import events_in
 
 Kind = Literal["train", "validation"]
 SCORES = frozenset({*MEASURES, "f1", "f1_pooled"})
@@ -37,12 +37,10 @@ def drawable(value: float) -> bool:
 def curves_of(log: Iterable[str]) -> tuple[Curve, ...]:
     """From the lines of ``log.jsonl``. A step that was logged again after a resume counts once, the last."""
     found: dict[tuple[str, Kind], dict[int, float]] = {}
-    for line in log:
-        told = _read(line)
-        if told.get("kind") in get_args(Kind):
-            for name, value in told["values"].items():
-                points = found.setdefault((name, told["kind"]), {})
-                points[told["step"]] = math.nan if value is None else float(value)
+    for event in events_in(log):
+        for name, value in event.values.items() if event.kind in get_args(Kind) else ():
+            points = found.setdefault((name, cast(Kind, event.kind)), {})
+            points[event.step] = math.nan if value is None else float(value)
     return tuple(
         Curve(name, kind, tuple(sorted(points)), tuple(points[step] for step in sorted(points)))
         for (name, kind), points in found.items()
@@ -59,12 +57,3 @@ def losses_and_scores(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]
         else:
             losses.append(replace(curve, name=curve.name.removeprefix("loss_")))
     return losses, scores
-
-
-def _read(line: str) -> dict[str, Any]:
-    """Empty for a line cut short: the last one after a kill, or one that the next call went on writing."""
-    try:
-        told = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-    return told if isinstance(told, dict) else {}
