@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any, Generic, Protocol, TypeVar
 
+from sac_wsi import interrupt
 from sac_wsi.errors import RequestError, WriteError
 from sac_wsi.memory import begin_task
 
@@ -55,6 +56,7 @@ def _tried(task: Callable[[int], T], index: int) -> T | Exception:
     staged = _Staged(task)
     last: Exception | None = None
     for _ in range(TRIES):
+        interrupt.check()
         try:
             return staged(index)
         except _ENDS_THE_RUN:
@@ -99,6 +101,7 @@ class DaskExecutor:
         index_of = dict(zip([future.key for future in futures], indices, strict=True))
         try:
             for future in as_completed(futures, loop=self._client.loop):
+                interrupt.check()
                 error = future.exception()
                 answer: T | Exception = future.result() if error is None else _as_exception(error)
                 if isinstance(answer, _ENDS_THE_RUN):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
+import warnings
 from importlib import import_module
-from typing import Any
 
 import click
 
-from sac_wsi import __version__
+from sac_wsi import __version__, interrupt
 from sac_wsi.cli.kernels import keep_kernels_somewhere
 from sac_wsi.errors import SacWsiError
 
@@ -49,7 +48,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and turn every foreseen error into one line and an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt.listen()
     keep_kernels_somewhere()
     try:
         # click hands a command's Exit(1) back as a return value
@@ -68,14 +67,11 @@ def main() -> None:
         sys.exit(_failed(f"{reason}. What is finished is kept; run the same command to go on.", 1))
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def _failed(message: str, code: int) -> int:
     """One line whatever the message holds: a file's name may have a newline in it."""
     # zarr's event loop would tell, on the way out, which writes it had to give up
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     click.echo(f"sac-wsi: {line}", err=True)
     return code

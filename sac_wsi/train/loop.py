@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from sac_wsi import interrupt
 from sac_wsi.download import sha256_of
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.files import make_folder
@@ -90,6 +91,7 @@ def _learn(
     passes = iter(lessons(plan, *numbers, threads))
     out_of_time = False
     while not _is_over(state, epoch_steps, schedule) and not out_of_time:
+        interrupt.check()
         some = [next(passes) for _ in range(schedule.accumulate)]
         log.add(take_step(state, some, config, ranks, rate(state.step, steps, schedule)))
         listener.on_step(state.step, steps)

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import dask.array
 import pytest
 from distributed import get_worker
 
+from sac_wsi import interrupt
 from sac_wsi.errors import OutputError, RequestError
 from sac_wsi.executors import SerialExecutor, make_executor
 
@@ -101,3 +103,35 @@ def test_the_callers_own_dask_is_left_alone(dask_executor):
     """A client of ours must not become the scheduler of whatever array the caller computes next."""
     assert dask.config.get("scheduler", None) is None
     assert int(dask.array.ones(5).sum().compute()) == 5
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    monkeypatch.setattr(interrupt, "_wished", False)
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
+    interrupt.listen()
+    yield
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("lost_as", [ValueError, None])
+def test_a_lost_interrupt_is_found_again(listening, sign, lost_as):
+    """As ctypes does it: an interrupt while it looks at an argument becomes an ArgumentError."""
+    begun = []
+
+    def task(i):
+        begun.append(i)
+        if i == 1:
+            try:
+                signal.raise_signal(sign)
+            except KeyboardInterrupt:
+                if lost_as:
+                    raise lost_as from None
+        return i
+
+    with pytest.raises(KeyboardInterrupt):
+        list(SerialExecutor().run(task, range(4)))
+    assert begun == [0, 1]

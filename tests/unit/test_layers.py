@@ -12,7 +12,7 @@ import sac_wsi
 ROOT = Path(sac_wsi.__file__).parent
 
 LAYERS = (
-    {"errors"},
+    {"errors", "interrupt"},
     {"geometry", "typed"},
     {
         "files",
