@@ -105,7 +105,7 @@ def make_segmenter(config: SegmentConfig) -> Segmenter:
     """The model that the config names."""
     if config.model == "classical":
         if config.sac or config.sam_checkpoint:
-            raise ConfigError("sac.* and --sam-checkpoint are for checkpoints; --model is classical.")
+            raise ConfigError("sac.*, --tta and --sam-checkpoint are for checkpoints; --model is classical.")
         return ClassicalSegmenter(config.classical)
     from sac_wsi.model.choose import choose_segmenter  # brings torch
 

@@ -26,6 +26,9 @@ MOST_POINTS = 256
 
 WAYS = ("O", "R")
 
+MAP_NAMES = ("foreground", "centre", "boundary")
+BOUNDARY = MAP_NAMES.index("boundary")
+
 # a small cutting of a map may hold any label of the whole map
 _SPARE_LABELS = 1 << 20
 _EIGHT = np.ones((3, 3), bool)

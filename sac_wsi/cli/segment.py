@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     metavar="FILE.geojson",
     help="Points of a person, prompts beside the automatic ones; class Negative: no nucleus here.",
 )
+@click.option(
+    "--tta",
+    is_flag=True,
+    help="Look at each tile turned and mirrored too: better, several times slower.",
+)
 @click.option("--mpp", type=float, help="Micrometres per pixel of the slide, where its file does not say.")
 @click.option(
     "--tissue",
@@ -68,6 +73,7 @@ def command(
     model: str | None,
     sam_checkpoint: str | None,
     points: str | None,
+    tta: bool,
     mpp: float | None,
     tissue: str | None,
     config_file: Path | None,
@@ -91,7 +97,7 @@ def command(
 
     named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
     given = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value is not None}
-    chosen = [f"{key}={text}" for key, text in given.items()]
+    chosen = [f"{key}={text}" for key, text in given.items()] + ["sac.tta=true"] * tta
     config = load_config(config_file, [*overrides, *chosen])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr that --out asks for: leave one out.")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.lora import merge_lora
 from sac_wsi.model.sac import SacModel
 
@@ -70,7 +71,7 @@ def arithmetic(device: str, bf16: bool) -> AbstractContextManager[object]:
 class Features:
     """What the networks say of one tile.
 
-    embedding  (1, width, cells, cells), None for a U-Net alone
+    embedding  (1, width, cells, cells), None where the prompter's maps are all that is asked for
     maps       (M, tile, tile) probabilities, None without a prompter
     """
 
@@ -78,7 +79,9 @@ class Features:
     maps: NDArray[np.float32] | None
 
 
-def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> list[Features]:
+def features(
+    runner: Runner, tiles: Sequence[NDArray[np.uint8]], settings: InferenceSettings
+) -> list[Features]:
     """Of one batch. Tiles are (h, w, 3), at most of the model's size; smaller ones are mirrored to it."""
     model, side = runner.model, runner.model.size.tile_px
     pixels = np.zeros((runner.batch, side, side, 3), np.uint8)
@@ -92,8 +95,8 @@ def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> list[Feature
         pixels[i] = np.pad(tile, ((0, side - height), (0, side - width), (0, 0)), mode="symmetric")
     with torch.inference_mode(), runner.arithmetic():
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
-        embedding = model.encode(images) if model.image_encoder is not None else None
-        maps = model.maps(images).float().sigmoid().cpu().numpy() if model.prompter is not None else None
+        embedding = model.encode(images) if settings.way != "prompter" else None
+        maps = _maps(model, images, settings.tta).cpu().numpy() if model.prompter is not None else None
     return [
         Features(
             embedding=None if embedding is None else embedding[i : i + 1],
@@ -101,6 +104,28 @@ def features(runner: Runner, tiles: Sequence[NDArray[np.uint8]]) -> list[Feature
         )
         for i in range(len(tiles))
     ]
+
+
+def _maps(model: SacModel, images: Tensor, tta: bool) -> Tensor:
+    """(B, M, side, side) probabilities; with ``tta`` their mean over the symmetries of the square."""
+    if not tta:
+        return model.maps(images).float().sigmoid()
+    total = torch.zeros((), device=images.device)
+    for quarters in range(4):
+        for mirrored in (False, True):
+            seen = _moved(images, quarters, mirrored)
+            total = total + _moved_back(model.maps(seen).float().sigmoid(), quarters, mirrored)
+    return total / 8
+
+
+def _moved(images: Tensor, quarters: int, mirrored: bool) -> Tensor:
+    turned = torch.rot90(images, quarters, (2, 3))
+    return turned.flip(3) if mirrored else turned
+
+
+def _moved_back(maps: Tensor, quarters: int, mirrored: bool) -> Tensor:
+    turned = maps.flip(3) if mirrored else maps
+    return torch.rot90(turned, -quarters, (2, 3))
 
 
 def resolve(device: str, precision: str) -> tuple[str, str]:

@@ -30,6 +30,8 @@ class InferenceSettings:
     min_score         instance: less certain nuclei are dropped
     min_area_um2      smaller objects are dropped
     prompts_at_once   instance: prompts in one decoder call
+    tta               the prompter's maps are the mean over the eight turns and mirror images of a tile:
+                      better maps, for eight times the prompter's time
     """
 
     way: Way = "semantic"
@@ -44,6 +46,7 @@ class InferenceSettings:
     min_score: float = 0.0
     min_area_um2: float = 4.0
     prompts_at_once: int = 64
+    tta: bool = False
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:

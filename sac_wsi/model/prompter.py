@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.prompts import MAP_NAMES
 
-MAP_NAMES = ("foreground", "centre", "boundary")
 LEVELS = 4
 SIDE_MULTIPLE = 2**LEVELS
 

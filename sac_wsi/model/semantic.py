@@ -13,7 +13,7 @@ from sac_wsi.model.features import Features, Runner
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.sac import to_tile
 from sac_wsi.nuclei import Nuclei
-from sac_wsi.prompts import Points, nucleus_centres, region_centres
+from sac_wsi.prompts import BOUNDARY, Points, nucleus_centres, region_centres
 
 Probability = NDArray[np.float32]
 _FOREGROUND = 0.5
@@ -59,14 +59,18 @@ def with_persons(
 
 def split(
     probability: Probability,
+    maps: Probability | None,
     seeds_yx: NDArray[np.int32],
     corner_yx: tuple[int, int],
     settings: InferenceSettings,
     mpp: float,
 ) -> Nuclei:
-    """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask."""
+    """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask.
+
+    They part along the valleys of the prompter's boundary map where it has one.
+    """
     labels = seeded_watershed(
-        probability,
+        probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
         probability > settings.mask_probability,
         seeds_yx,
         min_area_px=max(1, round(settings.min_area_um2 / mpp**2)),

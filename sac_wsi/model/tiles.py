@@ -46,7 +46,7 @@ def tile_nuclei(
     """The nuclei of each tile, in frame coordinates."""
 
     def of_batch(batch: Sequence[RgbTile]) -> list[Nuclei]:
-        found = features(runner, [tile.rgb for tile in batch])
+        found = features(runner, [tile.rgb for tile in batch], settings)
         return [
             _nuclei(runner, settings, mpp, person.on(tile.read), each, tile)
             for each, tile in zip(found, batch, strict=True)
@@ -68,11 +68,11 @@ def _nuclei(
     seeds = with_persons(seeds_of(maps, settings), person.yx[person.positive], maps)
     if settings.way == "prompter":
         assert maps is not None
-        nuclei = split(maps[0], seeds, corner, settings, mpp)
+        nuclei = split(maps[0], maps, seeds, corner, settings, mpp)
     elif settings.way == "semantic":
         points = _semantic_points(settings, maps, person, corner)
         probability = semantic_probability(runner, found, points)[: shape[0], : shape[1]]
-        nuclei = split(probability, seeds, corner, settings, mpp)
+        nuclei = split(probability, maps, seeds, corner, settings, mpp)
     else:
         nuclei = instance_nuclei(runner, found, seeds[:MOST_PROMPTS], corner, shape, settings, mpp)
     refused = person.yx[~person.positive] + np.array(corner, np.int32)

@@ -131,6 +131,12 @@ def test_the_command(sac, slide, checkpoint, tmp_path):
     (tmp_path / "n.geojson").unlink()
     changed = sac(*args, "--set", "sac.min_area_um2=30", cwd=tmp_path)
     changed.refused("config.sac.min_area_um2 was None, now 30")
+    averaged = sac(*args[:3], "tta.geojson", *args[4:], "--tta", cwd=tmp_path).went_well()
+    assert "nuclei" in averaged.out
+    assert (tmp_path / "tta.geojson").exists()
+    sac("segment", slide, "--out", "c.geojson", "--tta", cwd=tmp_path).refused(
+        "--tta", "--model is classical"
+    )
     told = sac("models", "describe", checkpoint, "--json", cwd=tmp_path).went_well().json
     assert told["size"]["family"] == "sac"
     sac("models", "verify", checkpoint, cwd=tmp_path).went_well()

@@ -9,9 +9,11 @@ from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import read_header, save_checkpoint
+from sac_wsi.model.features import Runner, features
 from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import SacModel
 from sac_wsi.model.segmenter import SacSegmenter
-from sac_wsi.model.semantic import with_persons
+from sac_wsi.model.semantic import split, with_persons
 from sac_wsi.segmenter import RgbTile
 
 
@@ -189,3 +191,44 @@ def test_bf16_finds_nearly_the_same(make_segmenter, way):
     plain = segmenter.segment([at])[0]
     mixed = replace(segmenter, precision="bf16").segment([at])[0]
     assert plain.area_px.sum() == pytest.approx(mixed.area_px.sum(), rel=0.1)
+
+
+def test_the_prompters_way_leaves_the_encoder_alone(make_segmenter, monkeypatch):
+    segmenter = make_segmenter("prompter")
+    expected = segmenter.segment([tile()])
+    monkeypatch.setattr(SacModel, "encode", None)
+    assert same(segmenter.segment([tile()])[0], expected[0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_averaged_maps_turn_with_the_tile(make_model, way, quarters, mirrored):
+    def turned(image):
+        image = np.rot90(image, quarters)
+        return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
+
+    runner = Runner(make_model(maps=3), "cpu", False)
+    rgb = pixels(64, 64)
+    settings = InferenceSettings(way=way, tta=True)
+    (straight,), (moved,) = (features(runner, [image], settings) for image in (rgb, turned(rgb)))
+    for one, other in zip(straight.maps, moved.maps, strict=True):
+        np.testing.assert_allclose(other, turned(one), atol=1e-5)
+
+
+def test_averaged_maps_are_other_maps(make_segmenter):
+    alone, averaged = make_segmenter("prompter"), make_segmenter("prompter", tta=True)
+    assert alone.fingerprint != averaged.fingerprint
+    assert not same(alone.segment([tile()])[0], averaged.segment([tile()])[0])
+
+
+def test_nuclei_part_at_the_boundary_maps_valley():
+    """The foreground says nothing of where two nuclei touch; the boundary map does."""
+    maps = np.zeros((3, 20, 40), np.float32)
+    maps[0, 4:16, 4:36] = 1
+    maps[2, 4:16, 4:36] = 1
+    maps[2, 4:16, 11] = 0  # far from the middle between the seeds
+    seeds = np.array([[10, 8], [10, 30]], np.int32)
+    settings = InferenceSettings(way="prompter")
+    found = split(maps[0], maps, seeds, (0, 0), settings, 0.5)
+    assert sorted(found.box[:, 1].tolist()) in ([4, 11], [4, 12])
