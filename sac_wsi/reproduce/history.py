@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sac_wsi.train.log import Event, events_in
-from sac_wsi.train.run_report import training_seconds
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -34,7 +33,7 @@ def read_history(log: Path, epochs_between: int) -> History:
 def history(lines: Sequence[str], epochs_between: int) -> History:
     """
     >>> told = [("train", 5, 8.0, 0), ("validation", 5, 9.0, 0.5), ("train", 10, 18.0, 0)]
-    >>> told += [("train", 10, 7.0, 0), ("validation", 10, 8.5, 0.6)]  # a call that was killed, and the next
+    >>> told += [("train", 10, 25.0, 0), ("validation", 10, 26.5, 0.6)]  # killed, and the next call
     >>> line = '{"kind": "%s", "step": %d, "seconds": %f, "values": {"dice": %f}}'
     >>> history([line % each for each in told], 1)
     History(seconds_per_epoch=8.0, minutes=0.441..., curve=((1.0, 0.5), (2.0, 0.6)))
@@ -47,18 +46,21 @@ def history(lines: Sequence[str], epochs_between: int) -> History:
         for step, event in sorted(validations.items())
         if "dice" in event.values
     )
-    taken = list(_seconds_learnt(events))
+    taken = list(_seconds_learnt(events, set(validations)))
     return History(
         seconds_per_epoch=statistics.median(taken) / epochs_between if taken else None,
-        minutes=training_seconds(events) / 60,
+        minutes=max((event.seconds for event in events), default=0.0) / 60,
         curve=curve,
     )
 
 
-def _seconds_learnt(events: Sequence[Event]) -> Iterator[float]:
-    """From the end of a validation, or the begin of a call, to the begin of the next validation."""
-    last = 0.0
+def _seconds_learnt(events: Sequence[Event], judged: set[int]) -> Iterator[float]:
+    """From the end of a validation to the begin of the next; a call may have stopped in between."""
+    taken = last = 0.0
     for event in events:
         if event.kind == "train":
-            yield event.seconds - last if event.seconds >= last else event.seconds
+            taken += event.seconds - last
+            if event.step in judged:
+                yield taken
+                taken = 0.0
         last = event.seconds

@@ -11,7 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the log. ``values`` are means since the last one, or what was measured."""
+    """One line of the log. ``values`` are means since the last one, or what was measured.
+
+    ``seconds`` counts on from call to call, up to the last line of each.
+    """
 
     kind: str
     step: int
@@ -48,7 +51,7 @@ class Log:
         self._path, self._on_event = path, on_event
         self._sums: dict[str, float] = {}
         self._count = 0
-        self._begun = time.monotonic()
+        self._begun = time.monotonic() - _seconds_before(path)
 
     def add(self, values: Mapping[str, float]) -> None:
         self._count += 1
@@ -65,3 +68,10 @@ class Log:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(event)) + "\n")
             self._on_event(event)
+
+
+def _seconds_before(path: Path | None) -> float:
+    if path is None or not path.exists():
+        return 0.0
+    with path.open(encoding="utf-8") as file:
+        return max((event.seconds for event in events_in(file)), default=0.0)

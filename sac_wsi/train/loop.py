@@ -97,8 +97,9 @@ def _learn(
         listener.on_step(state.step, steps)
         out_of_time = ranks.any(bool(schedule.minutes) and time.monotonic() - begun > 60 * schedule.minutes)
         judged = state.step % every == 0 or state.step == steps
-        if judged:
+        if judged or out_of_time:
             log.write_means("train", state.step)
+        if judged:
             if examiner is not None:
                 examiner.judge(state, ranks.device, log)
             _agree(state, ranks)

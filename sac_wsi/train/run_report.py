@@ -20,7 +20,7 @@ from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.images import Images
 from sac_wsi.train.judge import judge_model
 from sac_wsi.train.judged import JudgedImage
-from sac_wsi.train.log import Event, events_in
+from sac_wsi.train.log import events_in
 from sac_wsi.train.report import best_and_worst, curves_of, write_report
 from sac_wsi.train.run_files import LOG, REPORT, SCORES
 
@@ -63,7 +63,7 @@ def _facts(config: TrainConfig, card: Card, lines: Iterable[str]) -> dict[str, s
         "Best weights": f"{card.training.steps:,} steps",
         "Step": f"{schedule.batch} x {schedule.accumulate} crops of {config.crop_px} px",
         "Precision": schedule.precision,
-        "Time": f"{training_seconds(events_in(lines)) / 60:.1f} min",
+        "Time": f"{max((event.seconds for event in events_in(lines)), default=0) / 60:.1f} min",
         "Machine": _machine(),
         "Code": f"sac-wsi {card.training.code_version}, torch {torch.__version__}",
     }
@@ -73,17 +73,3 @@ def _machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
-
-
-def training_seconds(events: Iterable[Event]) -> float:
-    """Of all calls together: each counts from its own begin.
-
-    >>> training_seconds(Event("train", 1, s, {}) for s in (5.0, 9.0, 2.0, 4.0))
-    13.0
-    """
-    total, last = 0.0, 0.0
-    for event in events:
-        if event.seconds < last:
-            total += last
-        last = event.seconds
-    return total + last

@@ -89,6 +89,10 @@ def test_stopped_and_resumed_is_the_same_curve_and_the_same_weights(whole, tmp_p
     validation = {key: value for key, value in curve(whole).items() if key[0] == "validation"}
     assert len(validation) == 3
     assert {key: value for key, value in curve(tmp_path).items() if key[0] == "validation"} == validation
+    told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in told if event["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    seconds = [event["seconds"] for event in told]
+    assert seconds == sorted(seconds)
 
 
 def test_killed_and_resumed_is_the_same(whole, tmp_path):

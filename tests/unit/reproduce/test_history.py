@@ -28,10 +28,19 @@ def test_an_epoch_that_was_done_twice_counts_once():
     lines = [
         *(line("train", 5, 8), line("validation", 5, 9, dice=0.5)),
         *(line("train", 10, 17), line("validation", 10, 18, dice=0.6), '{"kind": "tr'),
-        *(line("train", 10, 8), line("validation", 10, 9, dice=0.6)),
+        *(line("train", 10, 26), line("validation", 10, 27, dice=0.6)),
     ]
     assert history(lines, 1).curve == ((1, 0.5), (2, 0.6))
     assert history(lines, 1).seconds_per_epoch == 8
+
+
+def test_a_call_that_stopped_within_an_epoch():
+    lines = [
+        *(line("train", 5, 8), line("validation", 5, 9, dice=0.5)),
+        *(line("train", 7, 12), line("train", 10, 17), line("validation", 10, 18, dice=0.6)),
+    ]
+    assert history(lines, 1).seconds_per_epoch == 8
+    assert history(lines, 1).minutes == 18 / 60
 
 
 def test_best_by_loss_has_no_curve():
