@@ -21,7 +21,7 @@ class Prompted:
     """K prompts, ready for the decoder.
 
     tokens  (K, N, width)    points and boxes
-    dense   (K, width, h, w) or (1, width, h, w): the mask prompt, or what stands for none
+    dense   (B, width, h, w): the mask prompts of tiles, or what stands for none, the same for all prompts
     """
 
     tokens: Tensor
@@ -96,17 +96,17 @@ def decode_locally(
 ) -> tuple[Tensor, Tensor]:
     """The same on windows of tiles' (B, C, h, w) embeddings: (K, 4, 4 window, 4 window) logits and IoU.
 
-    ``owner`` (K,) is the tile of each prompt.
+    ``owner`` (K,) is the tile of each prompt; a mask prompt is one for each tile.
 
     A nucleus is a few cells wide: what lies 30 cells away costs time and says nothing of it. Positions are
     those of the whole tile, so that a window as large as the embedding is the stock decoder.
     """
-    dense = prompted.dense
-    if dense.shape[0] == 1 or dense.stride(0) == 0:  # no mask prompt, or one for the tile
-        dense = windows(dense[:1], torch.zeros_like(owner), corners, window)
+    first = torch.zeros_like(owner)
+    no_mask_prompt = prompted.dense.stride(0) == 0  # what stands for none, expanded to all prompts
+    dense = windows(prompted.dense, first if no_mask_prompt else owner, corners, window)
     return decode(
         decoder,
         windows(embedding, owner, corners, window),
-        windows(position, torch.zeros_like(owner), corners, window),
+        windows(position, first, corners, window),
         Prompted(prompted.tokens, dense),
     )

@@ -23,6 +23,7 @@ from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.lora import merge_lora
 from sac_wsi.model.sac import SacModel
 
+_LEAST_PROBABILITY = 1e-6
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -95,27 +96,28 @@ def features(
         pixels[i] = np.pad(tile, ((0, side - height), (0, side - width), (0, 0)), mode="symmetric")
     with torch.inference_mode(), runner.arithmetic():
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
-        embedding = model.encode(images) if settings.way != "prompter" else None
-        maps = _maps(model, images, settings.tta).cpu().numpy() if model.prompter is not None else None
+        seen = model.look(images, embed=settings.way != "prompter")
+        maps = None if seen.maps is None else seen.maps.float().sigmoid()
+        if maps is not None and settings.tta:
+            maps = _averaged(model, images, maps)
+    told = None if maps is None else maps.cpu().numpy()
     return [
         Features(
-            embedding=None if embedding is None else embedding[i : i + 1],
-            maps=None if maps is None else maps[i],
+            embedding=None if seen.embedding is None else seen.embedding[i : i + 1],
+            maps=None if told is None else told[i],
         )
         for i in range(len(tiles))
     ]
 
 
-def _maps(model: SacModel, images: Tensor, tta: bool) -> Tensor:
-    """(B, M, side, side) probabilities; with ``tta`` their mean over the symmetries of the square."""
-    if not tta:
-        return model.maps(images).float().sigmoid()
-    total = torch.zeros((), device=images.device)
+def _averaged(model: SacModel, images: Tensor, maps: Tensor) -> Tensor:
+    """The mean of the ``maps`` and those of the tiles in the square's seven other symmetries."""
     for quarters in range(4):
         for mirrored in (False, True):
-            seen = _moved(images, quarters, mirrored)
-            total = total + _moved_back(model.maps(seen).float().sigmoid(), quarters, mirrored)
-    return total / 8
+            if quarters or mirrored:
+                seen = model.maps(_moved(images, quarters, mirrored)).float().sigmoid()
+                maps = maps + _moved_back(seen, quarters, mirrored)
+    return maps / 8
 
 
 def _moved(images: Tensor, quarters: int, mirrored: bool) -> Tensor:
@@ -126,6 +128,14 @@ def _moved(images: Tensor, quarters: int, mirrored: bool) -> Tensor:
 def _moved_back(maps: Tensor, quarters: int, mirrored: bool) -> Tensor:
     turned = maps.flip(3) if mirrored else maps
     return torch.rot90(turned, -quarters, (2, 3))
+
+
+def said_by_prompter(runner: Runner, features: Features) -> Tensor | None:
+    """(1, side, side) logits of the foreground, for a model whose masks correct them; None for others."""
+    if not runner.model.size.over_prompter:
+        return None
+    assert features.maps is not None
+    return torch.from_numpy(features.maps[:1]).to(runner.device).logit(eps=_LEAST_PROBABILITY)
 
 
 def resolve(device: str, precision: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ from torch.nn import functional
 
 from sac_wsi.instances import mask_nms
 from sac_wsi.masks import nuclei_from_masks
-from sac_wsi.model.decode import Prompted, decode_locally, embed_prompts, window_corners
-from sac_wsi.model.features import Features, Runner
+from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners, windows
+from sac_wsi.model.features import Features, Runner, said_by_prompter
 from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.over_prompter import mask_prompt, nucleus_prior
 from sac_wsi.model.sac import cell_px
 from sac_wsi.nuclei import Nuclei, concat
 from sac_wsi.prompts import neighbours
@@ -28,6 +30,7 @@ def instance_nuclei(
     runner: Runner,
     features: Features,
     centres_yx: NDArray[np.int32],
+    basins: NDArray[np.int32] | None,
     corner_yx: tuple[int, int],
     shape_yx: tuple[int, int],
     settings: InferenceSettings,
@@ -35,9 +38,12 @@ def instance_nuclei(
 ) -> Nuclei:
     """One nucleus a centre at most, in frame coordinates; ``shape_yx`` is the part of the tile that is slide.
 
+    ``basins`` (h, w) of that part are the nuclei as the prompter sees them, for a model whose masks correct
+    them.
     Each call holds prompts of this tile only: its answer does not depend on its neighbours in a batch.
     """
     size = runner.model.size
+    prior = None if basins is None else _prior(runner, features, basins, centres_yx)
     cells = size.tile_px // cell_px(size)
     window = min(settings.window_cells or cells, cells)
     xy, labels = _prompts(centres_yx, settings.negatives)
@@ -46,7 +52,8 @@ def instance_nuclei(
     found = [Nuclei.empty()]
     for first in range(0, len(xy), step):
         some = slice(first, first + step)
-        masks, scores, corners = _decode(runner, features, xy[some], labels[some], window, settings)
+        asked = (xy[some], labels[some], None if prior is None else prior.some(some))
+        masks, scores, corners = _decode(runner, features, *asked, window, settings)
         masks[:, :, :] &= _on_slide(corners, side, shape_yx)
         places = [
             (
@@ -60,6 +67,40 @@ def instance_nuclei(
     large = nuclei.area_px * mpp**2 >= settings.min_area_um2
     nuclei = nuclei.take(large & (nuclei.score >= settings.min_score))
     return nuclei.take(mask_nms(nuclei, settings.nms_iou))
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """What the prompter says of a tile's nuclei: ``foreground`` logits (1, side, side), whose pixel each is
+    (1, side, side), and the number there of each prompt's nucleus (K,)."""
+
+    foreground: Tensor
+    basins: Tensor
+    basin: Tensor
+
+    def some(self, which: slice) -> _Prior:
+        return replace(self, basin=self.basin[which])
+
+    def on_windows(self, owner: Tensor, corners_px: Tensor, side: int) -> Tensor:
+        """(K, side, side) logits."""
+        foreground = windows(self.foreground[:, None], owner, corners_px, side)[:, 0]
+        basins = windows(self.basins[:, None], owner, corners_px, side)[:, 0]
+        return nucleus_prior(foreground, basins, torch.arange(len(owner), device=owner.device), self.basin)
+
+
+def _prior(
+    runner: Runner, features: Features, basins: NDArray[np.int32], centres_yx: NDArray[np.int32]
+) -> _Prior | None:
+    foreground = said_by_prompter(runner, features)
+    if foreground is None:
+        return None
+    side = foreground.shape[-1]
+    tile = np.zeros((1, side, side), np.int32)
+    tile[0, : basins.shape[0], : basins.shape[1]] = basins
+    number = basins[centres_yx[:, 0], centres_yx[:, 1]]
+    return _Prior(
+        foreground, torch.from_numpy(tile).to(runner.device), torch.from_numpy(number).to(runner.device)
+    )
 
 
 def _prompts(centres_yx: NDArray[np.int32], negatives: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -81,14 +122,16 @@ def _decode(
     features: Features,
     xy: NDArray[np.float32],
     labels: NDArray[np.int64],
+    prior: _Prior | None,
     window: int,
     settings: InferenceSettings,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.int64]]:
     """(K, side, side) masks, their scores, and the first row and column of each, in pixels of the tile."""
-    model = runner.model
-    assert features.embedding is not None
-    assert model.prompt_encoder is not None
-    assert model.mask_decoder is not None
+    model, embedding = runner.model, features.embedding
+    encoder, decoder = model.prompt_encoder, model.mask_decoder
+    assert embedding is not None
+    assert encoder is not None
+    assert decoder is not None
     cell = cell_px(model.size)
     with torch.inference_mode(), runner.arithmetic():
         points = torch.from_numpy(xy).to(runner.device)
@@ -96,20 +139,22 @@ def _decode(
         owner = torch.zeros(len(points), dtype=torch.long, device=points.device)
         corners = window_corners(points[:, 0], cell, _cells(features), window)
 
-        def ask(prompted: Prompted) -> tuple[Tensor, Tensor]:
-            assert features.embedding is not None
-            assert model.mask_decoder is not None
-            logits, iou = decode_locally(
-                model.mask_decoder, features.embedding, owner, model.position(), prompted, corners, window
-            )
-            return _choose(logits, iou, settings.multimask)
+        mask_logits = None if prior is None else mask_prompt(prior.foreground, embedding.shape[-1])
 
-        logits, iou = ask(embed_prompts(model.prompt_encoder, points, kinds))
-        masks = _to_pixels(logits, window * cell, settings.mask_probability)
+        def ask(boxes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            prompted = embed_prompts(encoder, points, kinds, boxes=boxes, mask_logits=mask_logits)
+            logits, iou = decode_locally(
+                decoder, embedding, owner, model.position(), prompted, corners, window
+            )
+            logits, iou = _choose(logits, iou, settings.multimask)
+            pixels = _to_pixels(logits, window * cell)
+            if prior is not None:
+                pixels = pixels + prior.on_windows(owner, corners * cell, window * cell)
+            return pixels > _least_logit(settings.mask_probability), iou
+
+        masks, iou = ask()
         if settings.box_round:
-            boxes = _boxes(masks, corners * cell)
-            logits, iou = ask(embed_prompts(model.prompt_encoder, points, kinds, boxes=boxes))
-            masks = _to_pixels(logits, window * cell, settings.mask_probability)
+            masks, iou = ask(_boxes(masks, corners * cell))
     scores = iou.float().clamp(0, 1).cpu().numpy()
     return masks.cpu().numpy(), scores, (corners * cell).cpu().numpy()
 
@@ -138,13 +183,17 @@ def _choose(logits: Tensor, iou: Tensor, multimask: bool) -> tuple[Tensor, Tenso
     return logits[rows, best], iou[rows, best]
 
 
-def _to_pixels(logits: Tensor, side: int, probability: float) -> Tensor:
-    """(K, side, side) masks from (K, h, w) logits."""
-    pixels = functional.interpolate(
+def _to_pixels(logits: Tensor, side: int) -> Tensor:
+    """(K, side, side) from (K, h, w)."""
+    return functional.interpolate(
         logits.float()[:, None], size=(side, side), mode="bilinear", align_corners=False
-    )
-    least = math.log(probability / (1 - probability)) if 0 < probability < 1 else math.inf
-    return pixels[:, 0] > (least if probability > 0 else -math.inf)
+    )[:, 0]
+
+
+def _least_logit(probability: float) -> float:
+    if 0 < probability < 1:
+        return math.log(probability / (1 - probability))
+    return math.inf if probability else -math.inf
 
 
 def _boxes(masks: Tensor, corners_px: Tensor) -> Tensor:

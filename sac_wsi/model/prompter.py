@@ -44,8 +44,12 @@ class UNet(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.with_features(x)[0]
+
+    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The logits, and the features on the way up: strides 8, 4, 2 and 1, as many times ``width`` deep."""
         _check(x)
-        skips = []
+        skips, features = [], []
         for block in self.down[:-1]:
             x = block(x)
             skips.append(x)
@@ -53,8 +57,8 @@ class UNet(nn.Module):
         x = self.down[-1](x)
         for upsample, block in zip(self.upsample, self.up, strict=True):
             x = block(torch.cat((upsample(x), skips.pop()), dim=1))
-        logits: Tensor = self.out(x)
-        return logits
+            features.append(x)
+        return self.out(x), features
 
 
 def _double_convolution(into: int, out: int) -> nn.Sequential:

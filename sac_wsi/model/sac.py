@@ -13,7 +13,8 @@ unet     none            the prompter, which is all there is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from sac_wsi.model.adapters import add_adapters
 from sac_wsi.model.attention import use_exact_attention
 from sac_wsi.model.decode import decode, embed_prompts
 from sac_wsi.model.lora import LORA_NAMES, add_lora
+from sac_wsi.model.over_prompter import Stem, answer_zero, encode_with, mask_prompt
 from sac_wsi.model.prompter import UNet
 from sac_wsi.model.sam import (
     State,
@@ -39,6 +41,18 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 """SAM's own, of RGB values 0..255."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Of a batch of tiles.
+
+    embedding  (B, width, cells, cells); None where it was not asked for
+    maps       (B, maps, side, side) logits of the prompter; None without one
+    """
+
+    embedding: Tensor | None
+    maps: Tensor | None
+
+
 class SacModel(nn.Module):
     """SAM's three parts under Meta's names, so that Meta's weights load by name, and the prompter."""
 
@@ -49,12 +63,14 @@ class SacModel(nn.Module):
         image_encoder: nn.Module | None,
         prompt_encoder: nn.Module | None,
         mask_decoder: nn.Module | None,
-        prompter: nn.Module | None,
+        prompter: UNet | None,
+        stem: Stem | None = None,
     ) -> None:
         super().__init__()
         self.size = size
         self.image_encoder, self.prompt_encoder = image_encoder, prompt_encoder
         self.mask_decoder, self.prompter = mask_decoder, prompter
+        self.stem = stem
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
@@ -70,16 +86,35 @@ class SacModel(nn.Module):
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         return (rgb.to(mean.dtype) - mean) / std
 
+    def look(self, images: Tensor, *, embed: bool = True) -> Seen:
+        """What the networks see in normalised tiles; ``embed=False`` leaves the encoder out."""
+        logits, features = None, None
+        if self.prompter is not None:
+            flat = images.contiguous(memory_format=torch.channels_last)
+            logits, features = self.prompter.with_features(flat)
+        return Seen(self._encode(images, features) if embed else None, logits)
+
     def encode(self, images: Tensor) -> Tensor:
         """(B, width, cells, cells) embedding of normalised tiles."""
+        embedding = self.look(images).embedding if self.stem is not None else self._encode(images, None)
+        assert embedding is not None
+        return embedding
+
+    def _encode(self, images: Tensor, features: Sequence[Tensor] | None) -> Tensor:
         side = self.size.tile_px
         if tuple(images.shape[2:]) != (side, side):
             raise ValueError(f"tiles are {tuple(images.shape)}, needed (B, 3, {side}, {side})")
-        return self._part("image_encoder")(images)  # type: ignore[no-any-return]
+        encoder = self._part("image_encoder")
+        if self.stem is None or features is None:
+            return encoder(images)  # type: ignore[no-any-return]
+        return encode_with(encoder, images, self.stem(features))
 
     def maps(self, images: Tensor) -> Tensor:
         """(B, maps, side, side) logits of the prompter, which takes any multiple of 16."""
-        return self._part("prompter")(images.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+        logits = self.look(images, embed=False).maps
+        if logits is None:
+            raise ValueError(f"a model of family {self.size.family!r} has no prompter")
+        return logits
 
     def position(self) -> Tensor:
         """(1, width, cells, cells) what the decoder knows of place."""
@@ -102,10 +137,24 @@ class SacModel(nn.Module):
         )
         return decode(self._part("mask_decoder"), embedding, self.position(), prompted)
 
+    def semantic(self, embedding: Tensor, xy: Tensor, labels: Tensor, said: Tensor | None = None) -> Tensor:
+        """(B, 1, tile, tile) logits of the foreground mask, from all points of a tile at once.
+
+        ``said`` (B, tile, tile) are the prompter's logits, where masks correct them.
+        """
+        prompt = None if said is None else mask_prompt(said, embedding.shape[-1])
+        masks, _ = self.decode(embedding, xy, labels, mask_logits=prompt)
+        logits = to_tile(masks[:, :1], self.size.tile_px)
+        return logits if said is None else said[:, None].float() + logits
+
     def forward(self, images: Tensor, xy: Tensor, labels: Tensor) -> Tensor:
-        """(B, 1, tile, tile) logits of the semantic mask, from all points of a tile at once."""
-        masks, _ = self.decode(self.encode(images), xy, labels)
-        return to_tile(masks[:, :1], self.size.tile_px)
+        """(B, 1, tile, tile) logits of the semantic mask of normalised tiles."""
+        if not self.size.over_prompter:
+            return self.semantic(self.encode(images), xy, labels)
+        seen = self.look(images)
+        assert seen.embedding is not None
+        assert seen.maps is not None
+        return self.semantic(seen.embedding, xy, labels, seen.maps[:, 0])
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
         return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
@@ -145,9 +194,17 @@ def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
         prompt_encoder=build_prompt_encoder(size.encoder, size.tile_px),
         mask_decoder=build_mask_decoder(size.encoder),
         prompter=prompter,
+        stem=_stem(size) if size.over_prompter else None,
     )
+    if size.over_prompter:
+        answer_zero(model.mask_decoder)
     mark_trainable(model)
     return model
+
+
+def _stem(size: ModelSize) -> Stem:
+    encoder = encoder_size(size.encoder)
+    return Stem(size.prompter.width, encoder.patch_px, encoder.width)
 
 
 FAMILY_LEARNS: dict[Family, tuple[str, ...]] = {
@@ -179,7 +236,7 @@ def sam_state(model: nn.Module) -> State:
     return {
         name: value
         for name, value in model.state_dict().items()
-        if not name.startswith("prompter.") and not any(part in name for part in ours)
+        if not name.startswith(("prompter.", "stem.")) and not any(part in name for part in ours)
     }
 
 

@@ -9,11 +9,10 @@ from scipy import ndimage
 
 from sac_wsi.instances import seeded_watershed
 from sac_wsi.masks import nuclei_from_labels
-from sac_wsi.model.features import Features, Runner
+from sac_wsi.model.features import Features, Runner, said_by_prompter
 from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sac import to_tile
 from sac_wsi.nuclei import Nuclei
-from sac_wsi.prompts import BOUNDARY, Points, nucleus_centres, region_centres
+from sac_wsi.prompts import BOUNDARY, Points, label_centres, nucleus_centres, region_centres
 
 Probability = NDArray[np.float32]
 _FOREGROUND = 0.5
@@ -23,11 +22,13 @@ def semantic_probability(runner: Runner, features: Features, points: Points) -> 
     """(tile, tile), from all points in one decoder call; without points the decoder answers on its own."""
     model = runner.model
     assert features.embedding is not None
+    said = said_by_prompter(runner, features)
     with torch.inference_mode(), runner.arithmetic():
         xy = torch.from_numpy(points.xy).to(runner.device)[None]
         labels = torch.from_numpy(points.positive.astype(np.int64)).to(runner.device)[None]
-        masks, _ = model.decode(features.embedding, xy, labels)
-        probability: Probability = to_tile(masks[:, :1], model.size.tile_px).sigmoid()[0, 0].cpu().numpy()
+        probability: Probability = (
+            model.semantic(features.embedding, xy, labels, said).sigmoid()[0, 0].cpu().numpy()
+        )
     return probability
 
 
@@ -57,6 +58,30 @@ def with_persons(
     return np.concatenate([person_yx, seeds_yx[~(apart < reach).any(axis=1)]])
 
 
+def basins_of(
+    probability: Probability,
+    maps: Probability | None,
+    seeds_yx: NDArray[np.int32],
+    settings: InferenceSettings,
+    mpp: float,
+) -> NDArray[np.int32]:
+    """The foreground (h, w) cut into nuclei 1..n, along the valleys of the prompter's boundary map if any."""
+    return seeded_watershed(
+        probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
+        probability > settings.mask_probability,
+        seeds_yx,
+        min_area_px=max(1, round(settings.min_area_um2 / mpp**2)),
+    )
+
+
+def with_unseeded(seeds_yx: NDArray[np.int32], basins: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The seeds, then the centres of the basins that have none."""
+    centres_yx, _ = label_centres(basins)
+    seeded = np.zeros(len(centres_yx) + 1, bool)
+    seeded[basins[seeds_yx[:, 0], seeds_yx[:, 1]]] = True
+    return np.concatenate([seeds_yx, centres_yx[~seeded[1:]]])
+
+
 def split(
     probability: Probability,
     maps: Probability | None,
@@ -65,16 +90,8 @@ def split(
     settings: InferenceSettings,
     mpp: float,
 ) -> Nuclei:
-    """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask.
-
-    They part along the valleys of the prompter's boundary map where it has one.
-    """
-    labels = seeded_watershed(
-        probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
-        probability > settings.mask_probability,
-        seeds_yx,
-        min_area_px=max(1, round(settings.min_area_um2 / mpp**2)),
-    )
+    """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask."""
+    labels = basins_of(probability, maps, seeds_yx, settings, mpp)
     count = int(labels.max(initial=0))
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)[1:]

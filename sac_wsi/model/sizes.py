@@ -63,6 +63,8 @@ class ModelSize:
     tile_px     side of the input
     lora_rank   0: a quarter of the encoder's width
     lora_blocks the blocks with an update; empty: all
+    over_prompter  the encoder sees the prompter's features, and masks correct what the prompter says; not of
+                the paper, and not over SAM's weights
     """
 
     family: Family = "sac"
@@ -71,6 +73,7 @@ class ModelSize:
     lora_rank: int = 0
     lora_blocks: tuple[int, ...] = ()
     prompter: PrompterSize = field(default_factory=PrompterSize)
+    over_prompter: bool = False
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -80,7 +83,8 @@ class ModelSize:
         step = 16 if self.family == "unet" else max(16, encoder_size(self.encoder).patch_px)
         if self.tile_px < 2 * step or self.tile_px % step:
             raise ConfigError(f"tile_px is {self.tile_px}: needed a multiple of {step}.")
-
+        if self.over_prompter and self.family != "sac":
+            raise ConfigError(f"over_prompter goes with family sac; found {self.family}. Leave it out.")
         if not 0 <= self.lora_rank <= encoder_size(self.encoder).width:
             raise ConfigError(f"lora_rank is {self.lora_rank}: needed 0 to the encoder's width.")
         if self.prompter.width > 1024 or self.tile_px > 8192:
@@ -100,12 +104,15 @@ ENCODERS: dict[str, EncoderSize] = {
     # the same architecture at a size that can be trained from nothing: 512 px in patches of 8 keep SAM's
     # embedding of 64 x 64
     "vit_tiny": EncoderSize(192, 12, 3, (2, 5, 8, 11), patch_px=8, out_width=128),
+    # smaller still, for two cores: windows that divide the 64 cells, one block that sees the whole tile
+    "vit_mini": EncoderSize(128, 6, 2, (5,), patch_px=8, window=16, out_width=128),
     # for tests
     "vit_nano": EncoderSize(32, 2, 2, (1,), patch_px=8, window=4, out_width=32),
 }
 _SAM_DECODER = DecoderSize()
 _DECODERS: dict[str, DecoderSize] = {
     "vit_tiny": DecoderSize(mlp_width=512, iou_width=128),
+    "vit_mini": DecoderSize(mlp_width=256, iou_width=128),
     "vit_nano": DecoderSize(heads=4, mlp_width=64, iou_width=32, mask_prompt_width=8),
 }
 

@@ -12,7 +12,14 @@ from sac_wsi.geometry import Box
 from sac_wsi.model.features import Features, Runner, features
 from sac_wsi.model.inference import MOST_PROMPTS, InferenceSettings
 from sac_wsi.model.instance import instance_nuclei
-from sac_wsi.model.semantic import seeds_of, semantic_probability, split, with_persons
+from sac_wsi.model.semantic import (
+    basins_of,
+    seeds_of,
+    semantic_probability,
+    split,
+    with_persons,
+    with_unseeded,
+)
 from sac_wsi.nuclei import Nuclei
 from sac_wsi.prompts import Points, select
 from sac_wsi.segmenter import RgbTile
@@ -74,7 +81,12 @@ def _nuclei(
         probability = semantic_probability(runner, found, points)[: shape[0], : shape[1]]
         nuclei = split(probability, maps, seeds, corner, settings, mpp)
     else:
-        nuclei = instance_nuclei(runner, found, seeds[:MOST_PROMPTS], corner, shape, settings, mpp)
+        basins = None
+        if runner.model.size.over_prompter:
+            assert maps is not None
+            basins = basins_of(maps[0], maps, seeds, settings, mpp)
+            seeds = with_unseeded(seeds, basins)
+        nuclei = instance_nuclei(runner, found, seeds[:MOST_PROMPTS], basins, corner, shape, settings, mpp)
     refused = person.yx[~person.positive] + np.array(corner, np.int32)
     return nuclei.take(~_holds(nuclei, refused))
 

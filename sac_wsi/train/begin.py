@@ -51,7 +51,7 @@ def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
     held = load_model(path, base)[0].state_dict()
     wanted = model.state_dict()
     taken: dict[str, Tensor] = {}
-    for part in ("prompter.", "image_encoder.", "prompt_encoder.", "mask_decoder."):
+    for part in ("prompter.", "stem.", "image_encoder.", "prompt_encoder.", "mask_decoder."):
         names = [name for name in wanted if name.startswith(part)]
         if all(name in held and held[name].shape == wanted[name].shape for name in names):
             taken |= {name: held[name] for name in names}

@@ -187,6 +187,11 @@ class TrainConfig:
         if not self.name or "/" in self.name:
             raise ConfigError(f"name is {self.name!r}: needed a plain file name.")
         self._refuse_unfit_family()
+        if self.size.over_prompter and self.base:
+            raise ConfigError(
+                "size.over_prompter gives the encoder what SAM's never had: needed base='', found "
+                f"{self.base!r}."
+            )
         if self.objective.part == "sac" and self.objective.auto and not self.start:
             raise ConfigError(
                 "objective.part is sac, and the prompter that gives the points would stay random: needed "

@@ -118,13 +118,14 @@ def _plan(
     config: TrainConfig, images: Images, ranks: Ranks, listener: Listener, *, exam: bool = False
 ) -> LessonPlan:
     with_masks = config.objective.part != "prompter"
+    true_prompts = with_masks and not config.size.over_prompter
     return LessonPlan(
         images=images,
         batch=config.schedule.batch,
         crop_px=config.crop_px,
         maps=config.size.prompter.maps,
         experts=config.objective.experts if with_masks else 0,
-        nuclei=config.objective.nuclei if with_masks else 0,
+        nuclei=config.objective.nuclei if true_prompts else 0,
         seed=config.objective.seed + (_EXAM_SEED if exam else 0),
         augment=NONE if exam else config.augment,
         share=(0, 1) if exam else (ranks.rank, ranks.count),

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners, windows
 from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sac import SacModel, cell_px, to_tile
+from sac_wsi.model.over_prompter import mask_prompt, nucleus_prior
+from sac_wsi.model.sac import SacModel, Seen, cell_px, to_tile
 from sac_wsi.prompts import PointSettings, expert_points, select
 from sac_wsi.target_maps import target_maps
 from sac_wsi.train.config import ObjectiveSettings
 from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, dice_loss, prompter_loss, sam_loss
+from sac_wsi.train.own_nuclei import own_nuclei
 
 _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "focal_dice": sam_loss,
@@ -30,6 +32,7 @@ class Lesson:
     """A batch, ready for the model; made by the loader's threads.
 
     pixels     (B, side, side, 3) uint8
+    labels     (B, side, side) the true nuclei
     maps       (B, 1 or 3, side, side) targets of the prompter
     expert_xy  (B, E, 2) points of the semantic mask from the truth; experts (B, E) 1, or -1 for none
     owner      (K,) which image each single nucleus is of; centre_xy (K, 1, 2) its prompt
@@ -38,6 +41,7 @@ class Lesson:
     """
 
     pixels: Tensor
+    labels: Tensor
     maps: Tensor
     expert_xy: Tensor
     experts: Tensor
@@ -71,6 +75,7 @@ def make_lesson(
             masks.append(truth[None] == truth[y, x][:, None, None])
     return Lesson(
         pixels=torch.from_numpy(np.stack([rgb for rgb, _ in crops])),
+        labels=torch.from_numpy(np.stack([truth for _, truth in crops])),
         maps=torch.from_numpy(np.stack([_targets(truth, maps) for _, truth in crops])),
         expert_xy=torch.from_numpy(expert_xy),
         experts=torch.from_numpy(expert),
@@ -95,25 +100,30 @@ def loss_of(
     windows.
     """
     images = model.normalise(lesson.pixels.permute(0, 3, 1, 2))
+    seen = _seen(model, images, settings)
     terms: dict[str, Tensor] = {}
-    maps = None
-    if settings.part == "sac" and settings.auto:
-        with torch.no_grad():
-            maps = model.maps(images)
-    elif settings.part != "sac":
-        maps = model.maps(images)
-        terms["maps"] = prompter_loss(maps, lesson.maps)
+    if settings.part != "sac":
+        assert seen.maps is not None
+        terms["maps"] = prompter_loss(seen.maps, lesson.maps)
         if settings.map_loss == "bce_dice":
-            terms["maps_dice"] = dice_loss(maps[:, :1], lesson.maps[:, :1])
+            terms["maps_dice"] = dice_loss(seen.maps[:, :1], lesson.maps[:, :1])
     if settings.part != "prompter":
+        assert seen.embedding is not None
         mask_loss = _MASK_LOSSES[settings.mask_loss]
-        embedding = model.encode(images)
-        xy, labels = _prompts(maps if settings.auto else None, lesson, use.points)
-        masks, _ = model.decode(embedding, xy, labels)
-        terms["semantic"] = mask_loss(to_tile(masks[:, :1], model.size.tile_px), lesson.maps[:, :1])
-        if len(lesson.owner):
-            terms |= _nucleus_terms(model, embedding, lesson, use.window_cells, mask_loss)
+        xy, labels = _prompts(seen.maps if settings.auto else None, lesson, use.points)
+        said = seen.maps[:, 0] if seen.maps is not None and model.size.over_prompter else None
+        terms["semantic"] = mask_loss(model.semantic(seen.embedding, xy, labels, said), lesson.maps[:, :1])
+        if model.size.over_prompter:
+            terms |= _own_nucleus_terms(model, seen, lesson, settings.nuclei, use, mask_loss)
+        elif len(lesson.owner):
+            terms |= _nucleus_terms(model, seen.embedding, lesson, use.window_cells, mask_loss)
     return terms
+
+
+def _seen(model: SacModel, images: Tensor, settings: ObjectiveSettings) -> Seen:
+    if settings.part == "sac" and not settings.auto and not model.size.over_prompter:
+        return Seen(model.encode(images), None)
+    return model.look(images, embed=settings.part != "prompter")
 
 
 def _prompts(maps: Tensor | None, lesson: Lesson, points: PointSettings) -> tuple[Tensor, Tensor]:
@@ -160,6 +170,50 @@ def _nucleus_terms(
         "instance": mask_loss(found, truth),
         "iou": (iou[:, :1].float() - _overlap(found, truth)).square().mean(),
     }
+
+
+def _own_nucleus_terms(
+    model: SacModel,
+    seen: Seen,
+    lesson: Lesson,
+    most: int,
+    use: InferenceSettings,
+    mask_loss: Callable[[Tensor, Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """The same with the prompter's own prompts, which the masks correct. Where there is no nucleus under a
+    prompt no mask is right, and the score learns to say so."""
+    assert seen.embedding is not None
+    assert seen.maps is not None
+    assert model.prompt_encoder is not None
+    assert model.mask_decoder is not None
+    rng = np.random.default_rng(int(lesson.seed))
+    own = own_nuclei(seen.maps, lesson.labels, most, use, rng)
+    if not len(own.owner):
+        return {}
+    cell, cells, foreground = cell_px(model.size), seen.embedding.shape[-1], seen.maps[:, 0]
+    window = min(use.window_cells or cells, cells)
+    corners = window_corners(own.centre_xy[:, 0], cell, (cells, cells), window)
+    ones = torch.ones(len(own.owner), 1, device=foreground.device)
+    prompted = embed_prompts(
+        model.prompt_encoder, own.centre_xy, ones, mask_logits=mask_prompt(foreground, cells)
+    )
+    masks, iou = decode_locally(
+        model.mask_decoder, seen.embedding, own.owner, model.position(), prompted, corners, window
+    )
+
+    def cut(grids: Tensor) -> Tensor:
+        return windows(grids[:, None], own.owner, corners * cell, window * cell)[:, 0]
+
+    each = torch.arange(len(own.owner), device=foreground.device)
+    prior = nucleus_prior(cut(foreground), cut(own.basins), each, own.basin)
+    found = to_tile(masks[:, :1], window * cell) + prior[:, None]
+    truth = ((cut(lesson.labels) == own.true_id[:, None, None]) & (own.true_id > 0)[:, None, None])[
+        :, None
+    ].float()
+    terms = {"iou": (iou[:, :1].float() - _overlap(found, truth)).square().mean()}
+    if (own.true_id > 0).any():
+        terms["instance"] = mask_loss(found[own.true_id > 0], truth[own.true_id > 0])
+    return terms
 
 
 def _overlap(logits: Tensor, truth: Tensor) -> Tensor:

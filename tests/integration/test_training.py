@@ -255,6 +255,7 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
         ("halo_um=40", r"size\.tile_px"),
         ("objective.part=sac", "stay random"),
         ("augment.scale=-1", r"augment\.scale"),
+        ("size={family: msa, over_prompter: true}", "over_prompter goes with family sac"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, setting, told):
@@ -271,6 +272,12 @@ def test_the_end_of_a_run_is_a_report_and_scores(whole):
     assert scores["mean"]["pq"] == pytest.approx(best.metrics["validation_pq"])
     assert best.training.licence == "CC0-1.0"
     assert best.training.data == ("synthetic",)
+
+
+def test_a_sac_over_its_prompter_is_not_over_sam(tmp_path):
+    over = "size={family: sac, encoder: vit_b, over_prompter: true}"
+    with pytest.raises(ConfigError, match=r"SAM's never had: needed base='', found 'sam_vit_b'"):
+        smoke(tmp_path, over, "base=sam_vit_b")
 
 
 def test_prompts_of_the_paper(tmp_path):

@@ -1,0 +1,60 @@
+"""The single nuclei of a batch as they are in use: the prompter's own prompts, and what it says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.semantic import basins_of, seeds_of, with_unseeded
+
+
+@dataclass(frozen=True)
+class OwnNuclei:
+    """K nuclei of a batch of B tiles.
+
+    owner      (K,) the tile of each
+    centre_xy  (K, 1, 2) its prompt
+    basin      (K,) its number in ``basins`` (B, side, side)
+    true_id    (K,) the label of the true nucleus under the prompt; 0: there is none
+    """
+
+    owner: Tensor
+    centre_xy: Tensor
+    basin: Tensor
+    basins: Tensor
+    true_id: Tensor
+
+
+def own_nuclei(
+    maps: Tensor, labels: Tensor, most: int, settings: InferenceSettings, rng: np.random.Generator
+) -> OwnNuclei:
+    """At most so many of each tile, at random; ``maps`` are logits, ``labels`` (B, side, side) the truth."""
+    probability = maps.detach().float().sigmoid().cpu().numpy()
+    truth = labels.cpu().numpy()
+    owner: list[int] = []
+    centres: list[NDArray[np.int32]] = []
+    basin, true_id = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    basins = np.zeros(truth.shape, np.int32)
+    whole = replace(settings, min_area_um2=0.0)
+    for i, of_tile in enumerate(probability):
+        seeds_yx = seeds_of(of_tile, settings)
+        basins[i] = basins_of(of_tile[0], of_tile, seeds_yx, whole, 1.0)
+        some_yx = rng.permutation(with_unseeded(seeds_yx, basins[i]))[:most]
+        y, x = some_yx.T
+        owner += [i] * len(some_yx)
+        centres.append(some_yx[:, ::-1])
+        basin.append(basins[i, y, x])
+        true_id.append(truth[i, y, x])
+    device = maps.device
+    return OwnNuclei(
+        owner=torch.tensor(owner, dtype=torch.long, device=device),
+        centre_xy=torch.from_numpy(np.concatenate(centres).astype(np.float32)[:, None]).to(device),
+        basin=torch.from_numpy(np.concatenate(basin)).to(device),
+        basins=torch.from_numpy(basins).to(device),
+        true_id=torch.from_numpy(np.concatenate(true_id)).to(device),
+    )
