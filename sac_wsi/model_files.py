@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from sac_wsi.errors import RequestError
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 OURS = ".safetensors"
+_LONGEST_HEADER = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,26 @@ def known_model(name: str) -> ModelFile:
 def own_model_files() -> list[Path]:
     """Our own weights in the models' folder."""
     return sorted(path for path in models_folder().glob(f"*{OURS}") if path.is_file())
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the weights of a file may be used for."""
+
+    licence: str
+    non_commercial: bool
+
+
+def terms_of(path: Path) -> Terms:
+    """As the card in the file's header tells; read without loading torch, and nothing is checked."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, _LONGEST_HEADER)))
+        card = json.loads(json.loads(header["__metadata__"]["sac_wsi"])["sac_wsi_card"])
+        return Terms(str(card["training"]["licence"]), bool(card["training"]["non_commercial"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Terms("unknown", non_commercial=False)
 
 
 def find_model_file(name: str) -> Path | None:

@@ -228,15 +228,32 @@ def _provenance(
         "version": __version__,
         "run_id": settings_digest(manifest),
         "manifest": manifest,
-        "model": manifest["model"],
+        "model": {**manifest["model"], **_terms(plan.segmenter)},
         "slide": {**facts, "path": relative},
         "frame": asdict(plan.frame),
         "labels": asdict(plan.labels),
         "counts": {**counts, "dropped": dropped},
         "failures": [list(failure) for failure in tally.failures],
         "tissue_mm2": tissue.fraction * plan.area_mm2,
-        "warnings": [*plan.info.warnings, *(_TISSUE_FLAGS[flag] for flag in tissue.flags)],
+        "warnings": [
+            *plan.info.warnings,
+            *(_TISSUE_FLAGS[flag] for flag in tissue.flags),
+            *_terms_warning(plan.segmenter),
+        ],
     }
+
+
+def _terms(segmenter: Segmenter) -> dict[str, Any]:
+    """What the model's weights may be used for."""
+    if not isinstance(segmenter, ModelSegmenter):
+        return {}
+    return {"licence": segmenter.licence, "non_commercial": segmenter.non_commercial}
+
+
+def _terms_warning(segmenter: Segmenter) -> list[str]:
+    if isinstance(segmenter, ModelSegmenter) and segmenter.non_commercial:
+        return [f"the weights of {segmenter.name} are for non-commercial use only ({segmenter.licence})"]
+    return []
 
 
 def _summary(run: Run, outputs: Outputs, reused: bool, watch: _Watch, wall_seconds: float) -> Summary:

@@ -60,6 +60,14 @@ class ModelSegmenter(Segmenter, Protocol):
     def halo_um(self) -> float:
         """Margin that a tile needs."""
 
+    @property
+    def licence(self) -> str:
+        """Of its weights."""
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether that licence forbids commercial use."""
+
     def load(self) -> None:
         """Read the weights now: whatever is wrong with them should show before any work is done."""
 

@@ -39,7 +39,7 @@ def list_models(as_json: bool) -> None:
 
     folder = models_folder()
     known = [_state(model, folder / model.file) for model in MODEL_FILES]
-    own = [{"name": path.stem, "path": str(path), "size": path.stat().st_size} for path in own_model_files()]
+    own = [_own(path) for path in own_model_files()]
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "models": known, "own": own}))
         return
@@ -47,7 +47,21 @@ def list_models(as_json: bool) -> None:
     for entry in known:
         click.echo(f"{entry['name']:20} {entry['size']:>15,} bytes  {entry['licence']:12} {_told(entry)}")
     for entry in own:
-        click.echo(f"{entry['name']:20} {entry['size']:>15,} bytes  {'':12} present")
+        forbids = ", non-commercial" if entry["non_commercial"] else ""
+        click.echo(f"{entry['name']:20} {entry['size']:>15,} bytes  {entry['licence']:12} present{forbids}")
+
+
+def _own(path: Path) -> dict[str, object]:
+    from sac_wsi.model_files import terms_of
+
+    terms = terms_of(path)
+    return {
+        "name": path.stem,
+        "path": str(path),
+        "size": path.stat().st_size,
+        "licence": terms.licence,
+        "non_commercial": terms.non_commercial,
+    }
 
 
 def _state(model: ModelFile, path: Path) -> dict[str, object]:

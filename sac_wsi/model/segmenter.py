@@ -65,6 +65,14 @@ class SacSegmenter:
         return self.header.card.halo_um
 
     @property
+    def licence(self) -> str:
+        return self.header.card.training.licence
+
+    @property
+    def non_commercial(self) -> bool:
+        return self.header.card.training.non_commercial
+
+    @property
     def fingerprint(self) -> str:
         how = {"device": self.device, "precision": self.precision, **asdict(self.settings)}
         digest = hashlib.sha256(self.header.identity.encode())

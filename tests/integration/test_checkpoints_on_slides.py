@@ -2,17 +2,18 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from sac_wsi import load_config, segment_slide
+from sac_wsi import Run, load_config, segment_slide
 from sac_wsi.errors import CheckpointError, ConfigError, RequestError
 from sac_wsi.geometry import Box
 from sac_wsi.masks import labels_from_nuclei
-from sac_wsi.model.card import Card
+from sac_wsi.model.card import Card, Training
 from sac_wsi.model.checkpoint import save_checkpoint
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.sac import build_model, to_tile
@@ -140,6 +141,25 @@ def test_the_command(sac, slide, checkpoint, tmp_path):
     told = sac("models", "describe", checkpoint, "--json", cwd=tmp_path).went_well().json
     assert told["size"]["family"] == "sac"
     sac("models", "verify", checkpoint, cwd=tmp_path).went_well()
+
+
+def test_weights_that_are_not_for_every_use_say_so(sac, slide, model, card, tmp_path):
+    """Each time: on stderr, in the summary, in the store, in the list of models."""
+    models = tmp_path / "models"
+    models.mkdir()
+    training = Training(("monuseg",), licence="CC-BY-NC-SA-4.0", non_commercial=True)
+    save_checkpoint(models / "nano.safetensors", model, replace(card, training=training))
+    here = {**os.environ, "SAC_WSI_MODELS": str(models)}
+    args = ("segment", slide, "--out", "n.geojson", "--model", "nano", "--tissue", "none")
+    for _ in range(2):
+        done = sac.fresh(*args, "--json", cwd=tmp_path, env=here).went_well()
+        warning = "the weights of nano are for non-commercial use only (CC-BY-NC-SA-4.0)"
+        assert f"warning: {warning}" in done.err
+        assert warning in done.json["warnings"]
+    told = Run(tmp_path / "n.zarr").provenance["model"]
+    assert (told["licence"], told["non_commercial"]) == ("CC-BY-NC-SA-4.0", True)
+    listed = sac.fresh("models", "list", cwd=tmp_path, env=here).went_well().out
+    assert "CC-BY-NC-SA-4.0 present, non-commercial" in listed
 
 
 def test_a_persons_points(sac, slide, checkpoint, tmp_path):

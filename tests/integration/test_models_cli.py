@@ -132,13 +132,14 @@ def test_list(sac, tmp_path, here):
     assert [m["found_size"] for m in told["models"]] == [SMALL.size, len(WRONG), None]
     assert {m["licence"] for m in told["models"]} == {"Apache-2.0"}
     assert told["models"][2]["size"] == 2_564_550_879
-    assert told["own"] == [{"name": "sac", "path": str(models / "sac.safetensors"), "size": 5}]
+    own = {"name": "sac", "path": str(models / "sac.safetensors"), "size": 5}
+    assert told["own"] == [{**own, "licence": "unknown", "non_commercial": False}]
     shown = sac.fresh("models", "list", cwd=tmp_path, env=here).went_well().out.splitlines()
     assert len(shown) == 5
     assert re.fullmatch(r"sam_vit_b +375,042,383 bytes +Apache-2.0 +present", shown[1])
     assert shown[2].endswith("not the file, has 16 bytes: sac-wsi models fetch sam_vit_l --overwrite")
     assert shown[3].endswith("not here: sac-wsi models fetch sam_vit_h")
-    assert re.fullmatch(r"sac +5 bytes +present", shown[4])
+    assert re.fullmatch(r"sac +5 bytes +unknown +present", shown[4])
 
 
 def test_list_where_there_is_no_folder(sac, tmp_path, here):
