@@ -49,7 +49,9 @@ class SerialExecutor:
 
     def run(self, task: Callable[[int], T], indices: Sequence[int]) -> Iterator[tuple[int, T | Exception]]:
         for index in indices:
-            yield index, _tried(task, index)
+            answer = _tried(task, index)
+            interrupt.check()
+            yield index, answer
 
 
 def _tried(task: Callable[[int], T], index: int) -> T | Exception:
@@ -101,9 +103,9 @@ class DaskExecutor:
         index_of = dict(zip([future.key for future in futures], indices, strict=True))
         try:
             for future in as_completed(futures, loop=self._client.loop):
-                interrupt.check()
                 error = future.exception()
                 answer: T | Exception = future.result() if error is None else _as_exception(error)
+                interrupt.check()
                 if isinstance(answer, _ENDS_THE_RUN):
                     raise answer
                 yield index_of[future.key], answer

@@ -1,4 +1,4 @@
-"""A wish to stop that no library can lose.
+"""A wish to stop that outlives a library which swallows it.
 
 Ctrl-C raises KeyboardInterrupt wherever the program happens to be. Inside an argument of ctypes it becomes an
 ArgumentError, which looks like a fault of that one tile; in a callback of the garbage collector, or of numba,

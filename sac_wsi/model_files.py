@@ -11,6 +11,7 @@ from pathlib import Path
 from sac_wsi.errors import RequestError
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
+SAM_LICENCE = "Apache-2.0"
 OURS = ".safetensors"
 _LONGEST_HEADER = 1 << 24
 
@@ -28,7 +29,7 @@ class ModelFile:
 
 
 def _sam(name: str, file: str, size: int, sha256: str) -> ModelFile:
-    return ModelFile(name, file, _META + file, size, sha256, "Apache-2.0")
+    return ModelFile(name, file, _META + file, size, sha256, SAM_LICENCE)
 
 
 MODEL_FILES: tuple[ModelFile, ...] = (

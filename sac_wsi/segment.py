@@ -13,7 +13,7 @@ from typing import Any
 
 import zarr
 
-from sac_wsi import __version__
+from sac_wsi import __version__, interrupt
 from sac_wsi.config import SegmentConfig, settings_digest
 from sac_wsi.errors import InputChanged
 from sac_wsi.executors import Executor, check_workers, make_executor
@@ -148,6 +148,7 @@ def _make_store(
         provenance = _provenance(plan, manifest, tissue, outputs.store, journal, counts, doubled)
         zarr.open_group(journal.publish_folder, mode="a").attrs["sac_wsi"] = provenance
         open_same(plan.slide, plan.mpp_given, plan.info.fingerprint).close()
+        interrupt.check()
         publish(journal, outputs.store)
 
 

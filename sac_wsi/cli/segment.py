@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tta",
     is_flag=True,
-    help="Look at each tile turned and mirrored too: better, several times slower.",
+    help="Average the U-Net's maps over a tile's turns and mirror images: better, several times slower.",
 )
 @click.option("--mpp", type=float, help="Micrometres per pixel of the slide, where its file does not say.")
 @click.option(

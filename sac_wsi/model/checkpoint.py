@@ -16,11 +16,11 @@ from torch import Tensor
 from sac_wsi.download import sha256_of
 from sac_wsi.errors import CheckpointError, SacWsiError
 from sac_wsi.files import atomic_file
-from sac_wsi.model.card import Card, card_from_json
+from sac_wsi.model.card import Card, Training, card_from_json
 from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.sam import State, check_state, encoder_of, read_sam_file
 from sac_wsi.model.sizes import ModelSize, encoder_size
-from sac_wsi.model_files import MODEL_FILES
+from sac_wsi.model_files import MODEL_FILES, SAM_LICENCE
 
 SAM_MPP = 0.25
 """SAM was not made for any; nuclei are as large as it likes objects at 40x."""
@@ -104,7 +104,13 @@ def sam_header(path: Path) -> Header:
 def _sam_header(path: Path, state: State) -> Header:
     encoder = encoder_of(state, str(path))
     size = ModelSize("sam", encoder, tile_px=64 * encoder_size(encoder).patch_px)
-    card = Card(name=path.stem, size=size, mpp=SAM_MPP, mpp_range=(0.01, 20.0))
+    card = Card(
+        name=path.stem,
+        size=size,
+        mpp=SAM_MPP,
+        mpp_range=(0.01, 20.0),
+        training=Training(("SA-1B",), licence=SAM_LICENCE),
+    )
     return Header(card, sha256_of(path))
 
 

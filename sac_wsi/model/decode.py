@@ -21,11 +21,13 @@ class Prompted:
     """K prompts, ready for the decoder.
 
     tokens  (K, N, width)    points and boxes
-    dense   (B, width, h, w): the mask prompts of tiles, or what stands for none, the same for all prompts
+    dense   (B, width, h, w): the mask prompts of B tiles, or what stands for none
+    masked  whether it is the former
     """
 
     tokens: Tensor
     dense: Tensor
+    masked: bool = False
 
 
 def embed_prompts(
@@ -44,7 +46,7 @@ def embed_prompts(
         tokens, dense = encoder(points=points, boxes=boxes, masks=masks)
     if points is None and boxes is None:
         tokens = tokens.expand(xy.shape[0], -1, -1)
-    return Prompted(tokens, dense)
+    return Prompted(tokens, dense, masks is not None)
 
 
 def decode(
@@ -102,8 +104,7 @@ def decode_locally(
     those of the whole tile, so that a window as large as the embedding is the stock decoder.
     """
     first = torch.zeros_like(owner)
-    no_mask_prompt = prompted.dense.stride(0) == 0  # what stands for none, expanded to all prompts
-    dense = windows(prompted.dense, first if no_mask_prompt else owner, corners, window)
+    dense = windows(prompted.dense, owner if prompted.masked else first, corners, window)
     return decode(
         decoder,
         windows(embedding, owner, corners, window),

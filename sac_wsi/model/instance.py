@@ -90,10 +90,9 @@ class _Prior:
 
 def _prior(
     runner: Runner, features: Features, basins: NDArray[np.int32], centres_yx: NDArray[np.int32]
-) -> _Prior | None:
+) -> _Prior:
     foreground = said_by_prompter(runner, features)
-    if foreground is None:
-        return None
+    assert foreground is not None
     side = foreground.shape[-1]
     tile = np.zeros((1, side, side), np.int32)
     tile[0, : basins.shape[0], : basins.shape[1]] = basins

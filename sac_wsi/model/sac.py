@@ -9,6 +9,8 @@ msa      adapters        the adapters
 sam-ft   as it is        the neck
 sam      as it is        nothing learns: zero-shot, a person's points
 unet     none            the prompter, which is all there is
+
+``over_prompter`` is ours: from the prompter features go to the encoder too, and its maps to the masks.
 """
 
 from __future__ import annotations

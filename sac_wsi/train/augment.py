@@ -88,15 +88,19 @@ def random_crop(
     settings: AugmentSettings,
     rng: np.random.Generator,
     zoom: float = 1.0,
+    off_yx: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Rgb, Labels]:
     """(side, side, 3) and (side, side); what lies beyond the image mirrors it.
 
-    ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random.
+    ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random. ``off_yx``: the
+    image's labels lie so many of its pixels beside what they outline. In the crop they lie there too, however
+    it is turned: else nobody could learn it, and every outline would be blurred by it.
     """
     if zoom < _LEAST_ZOOM:
-        rgb, labels, zoom = _shrunk(rgb, labels, zoom), _shrunk(labels, labels, zoom), 1.0
-    y, x = _coordinates(labels.shape, side_px, settings, rng, zoom)
-    crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x)
+        rgb, labels = _shrunk(rgb, labels, zoom), _shrunk(labels, labels, zoom)
+        zoom, off_yx = 1.0, (off_yx[0] * zoom, off_yx[1] * zoom)
+    y, x, beside = _coordinates(labels.shape, side_px, settings, rng, zoom, off_yx)
+    crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *beside)
     return _look(crop, settings, rng), cut
 
 
@@ -113,22 +117,30 @@ def _coordinates(
     settings: AugmentSettings,
     rng: np.random.Generator,
     zoom: float,
-) -> tuple[Pixels, Pixels]:
-    """y and x in the image for each pixel of the crop."""
+    off_yx: tuple[float, float],
+) -> tuple[Pixels, Pixels, tuple[np.float32, np.float32]]:
+    """y and x in the image for each pixel of the crop, and how far from there its label is."""
     zoom = zoom * float(np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale)))
     along = (np.arange(side_px, dtype=np.float32) - (side_px - 1) / 2) / np.float32(zoom)
     y, x = np.meshgrid(along, along, indexing="ij")
+    off_y, off_x = (np.float32(off) for off in off_yx)
+    turned_y, turned_x = off_y, off_x
     if settings.turn:
-        angle = np.float32(rng.uniform(0, 2 * np.pi))
-        if rng.random() < 0.5:
-            x = -x
-        y, x = np.cos(angle) * y - np.sin(angle) * x, np.sin(angle) * y + np.cos(angle) * x
+        angle, mirrored = np.float32(rng.uniform(0, 2 * np.pi)), rng.random() < 0.5
+        y, x = _turned(y, x, angle, mirrored)
+        turned_y, turned_x = _turned(off_y, off_x, angle, mirrored)
     if settings.elastic_px:
         knots = rng.standard_normal((2, _KNOTS, _KNOTS), np.float32) * np.float32(settings.elastic_px)
         smooth = _spline(side_px)
         y, x = y + smooth @ knots[0] @ smooth.T, x + smooth @ knots[1] @ smooth.T
     centre_y, centre_x = (_somewhere(length, side_px / zoom, rng) for length in shape_yx)
-    return (y + np.float32(centre_y)).astype(np.float32), (x + np.float32(centre_x)).astype(np.float32)
+    y, x = (y + np.float32(centre_y)).astype(np.float32), (x + np.float32(centre_x)).astype(np.float32)
+    return y, x, (off_y - turned_y, off_x - turned_x)
+
+
+def _turned(y: Any, x: Any, angle: np.float32, mirrored: bool) -> tuple[Any, Any]:
+    x = -x if mirrored else x
+    return np.cos(angle) * y - np.sin(angle) * x, np.sin(angle) * y + np.cos(angle) * x
 
 
 @lru_cache(maxsize=8)
@@ -147,8 +159,8 @@ def _somewhere(length_px: int, side_px: float, rng: np.random.Generator) -> floa
 
 
 @njit(cache=True, nogil=True)
-def _sample(rgb, labels, y, x):  # type: ignore[no-untyped-def]
-    """Pixels between four neighbours, labels of the nearest."""
+def _sample(rgb, labels, y, x, beside_y, beside_x):  # type: ignore[no-untyped-def]
+    """Pixels between four neighbours, labels of the nearest to what lies beside."""
     height, width = labels.shape
     crop = np.empty((*y.shape, 3), np.float32)
     cut = np.empty(y.shape, np.int32)
@@ -162,7 +174,8 @@ def _sample(rgb, labels, y, x):  # type: ignore[no-untyped-def]
                 above = rgb[y0, x0, c] * (1 - right) + rgb[y0, x1, c] * right
                 below = rgb[y1, x0, c] * (1 - right) + rgb[y1, x1, c] * right
                 crop[i, j, c] = above * (1 - down) + below * down
-            cut[i, j] = labels[y1 if down >= 0.5 else y0, x1 if right >= 0.5 else x0]
+            label_y, label_x = np.floor(y[i, j] + beside_y + 0.5), np.floor(x[i, j] + beside_x + 0.5)
+            cut[i, j] = labels[_mirrored(int(label_y), height), _mirrored(int(label_x), width)]
     return crop, cut
 
 

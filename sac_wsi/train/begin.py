@@ -48,14 +48,17 @@ def is_learnt(config: TrainConfig, name: str) -> bool:
 def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
     """The parts of another checkpoint that are of the same sizes: a prompter for a SAC, say."""
     path = Path(config.start)
-    held = load_model(path, base)[0].state_dict()
-    wanted = model.state_dict()
+    other, _ = load_model(path, base)
+    held, wanted = other.state_dict(), model.state_dict()
     taken: dict[str, Tensor] = {}
-    for part in ("prompter.", "stem.", "image_encoder.", "prompt_encoder.", "mask_decoder."):
+    # a decoder that corrects the prompter means other things by its answer than one that does not
+    alike = other.size.over_prompter == config.size.over_prompter
+    rest = ("stem.", "image_encoder.", "prompt_encoder.", "mask_decoder.")
+    for part in ("prompter.", *(rest if alike else ())):
         names = [name for name in wanted if name.startswith(part)]
         if all(name in held and held[name].shape == wanted[name].shape for name in names):
             taken |= {name: held[name] for name in names}
-        elif part == "prompter." and config.objective.part == "sac" and config.objective.auto:
+        elif part == "prompter." and config.needs_prompter:
             raise CheckpointError(
                 f"{path} has no prompter of the size {config.size.prompter}, and objective.part=sac "
                 "teaches none. Give another start, or the sizes of this one."

@@ -192,10 +192,15 @@ class TrainConfig:
                 "size.over_prompter gives the encoder what SAM's never had: needed base='', found "
                 f"{self.base!r}."
             )
-        if self.objective.part == "sac" and self.objective.auto and not self.start:
+        if self.size.over_prompter and self.objective.part == "both":
             raise ConfigError(
-                "objective.part is sac, and the prompter that gives the points would stay random: needed "
-                "start, a checkpoint with a prompter, or objective.auto=false."
+                "size.over_prompter with objective.part=both: masks that correct the prompter would teach it "
+                "to be wrong. Needed objective.part=prompter first, then sac with start."
+            )
+        if self.needs_prompter and not self.start:
+            raise ConfigError(
+                "objective.part is sac, and the prompter that it rests on would stay random: needed start, a "
+                "checkpoint with a prompter, or objective.auto=false without size.over_prompter."
             )
         if self.schedule.crop_px and self.objective.part != "prompter":
             raise ConfigError(
@@ -219,6 +224,11 @@ class TrainConfig:
                 f"size.family is unet, objective.part {part}, inference.way {way}: needed "
                 "objective.part=prompter and inference.way=prompter."
             )
+
+    @property
+    def needs_prompter(self) -> bool:
+        """One that has learnt already: it is used, and does not learn."""
+        return self.objective.part == "sac" and (self.objective.auto or self.size.over_prompter)
 
     @property
     def crop_px(self) -> int:

@@ -19,11 +19,16 @@ _KEPT_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """rgb (h, w, 3), labels (h, w), 0 for background; zoom: the model's pixels per pixel of this image."""
+    """rgb (h, w, 3), labels (h, w), 0 for background.
+
+    zoom           the model's pixels per pixel of this image
+    labels_off_yx  how many of its pixels the labels lie beside what they outline
+    """
 
     rgb: Rgb
     labels: Labels
     zoom: float = 1.0
+    labels_off_yx: tuple[float, float] = (0.0, 0.0)
 
     @property
     def nbytes(self) -> int:
@@ -84,7 +89,8 @@ class SetImages:
     def read(self, index: int) -> LabelledImage:
         rgb, labels = self.data.read(index)
         labels = with_small_ids(labels)
-        return LabelledImage(rgb, labels, self.zoom(self.data.samples[index], rgb, labels))
+        sample = self.data.samples[index]
+        return LabelledImage(rgb, labels, self.zoom(sample, rgb, labels), sample.labels_off_yx)
 
 
 def with_small_ids(labels: Labels) -> Labels:

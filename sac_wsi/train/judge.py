@@ -95,7 +95,7 @@ def exam_loss(model: SacModel, exam: Sequence[Lesson], config: TrainConfig, devi
     sums: dict[str, float] = {"loss": 0.0}
     for lesson in exam:
         with torch.inference_mode(), arithmetic(device, config.schedule.bf16):
-            terms = loss_of(model, on_device(lesson, device), config.objective, config.inference)
+            terms = loss_of(model, on_device(lesson, device), config.objective, config.inference, config.mpp)
         for name, value in terms.items():
             sums[f"loss_{name}"] = sums.get(f"loss_{name}", 0.0) + float(value) / len(exam)
             sums["loss"] += float(value) / len(exam)

@@ -48,7 +48,9 @@ class LessonPlan:
         for i in range(rank, self.batch, devices):
             rng = np.random.default_rng([self.seed, number, i])
             image = self._read(int(chosen[i]))
-            rgb, cut = random_crop(image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom)
+            rgb, cut = random_crop(
+                image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom, image.labels_off_yx
+            )
             # a mirrored margin shows some nuclei twice, and the crop's edge leaves two pieces of others
             crops.append((rgb, label(cut, connectivity=2).astype(np.int32)))
         rng = np.random.default_rng([self.seed, number, self.batch + rank])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,16 @@ class Log:
 
     def __init__(self, path: Path | None, on_event: Callable[[Event], None]) -> None:
         self._path, self._on_event = path, on_event
-        self._sums: dict[str, float] = {}
-        self._count = 0
+        self._told: dict[str, list[float]] = {}
         self._begun = time.monotonic() - _seconds_before(path)
 
     def add(self, values: Mapping[str, float]) -> None:
-        self._count += 1
         for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._told.setdefault(name, []).append(value)
 
     def write_means(self, kind: str, step: int) -> None:
-        self.write(kind, step, {name: value / self._count for name, value in self._sums.items()})
-        self._sums, self._count = {}, 0
+        self.write(kind, step, {name: fmean(values) for name, values in self._told.items()})
+        self._told = {}
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
         event = Event(kind, step, round(time.monotonic() - self._begun, 1), values)

@@ -92,12 +92,12 @@ def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
 
 
 def loss_of(
-    model: SacModel, lesson: Lesson, settings: ObjectiveSettings, use: InferenceSettings
+    model: SacModel, lesson: Lesson, settings: ObjectiveSettings, use: InferenceSettings, mpp: float
 ) -> dict[str, Tensor]:
     """Named terms; their sum is what is learnt.
 
     ``lesson`` is on the model's device, ``use`` says how the model will be asked: by which points, on which
-    windows.
+    windows; ``mpp`` at which resolution.
     """
     images = model.normalise(lesson.pixels.permute(0, 3, 1, 2))
     seen = _seen(model, images, settings)
@@ -114,7 +114,7 @@ def loss_of(
         said = seen.maps[:, 0] if seen.maps is not None and model.size.over_prompter else None
         terms["semantic"] = mask_loss(model.semantic(seen.embedding, xy, labels, said), lesson.maps[:, :1])
         if model.size.over_prompter:
-            terms |= _own_nucleus_terms(model, seen, lesson, settings.nuclei, use, mask_loss)
+            terms |= _own_nucleus_terms(model, seen, lesson, settings, use, mpp)
         elif len(lesson.owner):
             terms |= _nucleus_terms(model, seen.embedding, lesson, use.window_cells, mask_loss)
     return terms
@@ -176,9 +176,9 @@ def _own_nucleus_terms(
     model: SacModel,
     seen: Seen,
     lesson: Lesson,
-    most: int,
+    settings: ObjectiveSettings,
     use: InferenceSettings,
-    mask_loss: Callable[[Tensor, Tensor], Tensor],
+    mpp: float,
 ) -> dict[str, Tensor]:
     """The same with the prompter's own prompts, which the masks correct. Where there is no nucleus under a
     prompt no mask is right, and the score learns to say so."""
@@ -187,7 +187,7 @@ def _own_nucleus_terms(
     assert model.prompt_encoder is not None
     assert model.mask_decoder is not None
     rng = np.random.default_rng(int(lesson.seed))
-    own = own_nuclei(seen.maps, lesson.labels, most, use, rng)
+    own = own_nuclei(seen.maps, lesson.labels, settings.nuclei, use, mpp, rng)
     if not len(own.owner):
         return {}
     cell, cells, foreground = cell_px(model.size), seen.embedding.shape[-1], seen.maps[:, 0]
@@ -207,12 +207,12 @@ def _own_nucleus_terms(
     each = torch.arange(len(own.owner), device=foreground.device)
     prior = nucleus_prior(cut(foreground), cut(own.basins), each, own.basin)
     found = to_tile(masks[:, :1], window * cell) + prior[:, None]
-    truth = ((cut(lesson.labels) == own.true_id[:, None, None]) & (own.true_id > 0)[:, None, None])[
-        :, None
-    ].float()
+    there = own.true_id > 0
+    wanted = torch.where(there, own.true_id, -1)
+    truth = (cut(lesson.labels) == wanted[:, None, None])[:, None].float()
     terms = {"iou": (iou[:, :1].float() - _overlap(found, truth)).square().mean()}
-    if (own.true_id > 0).any():
-        terms["instance"] = mask_loss(found[own.true_id > 0], truth[own.true_id > 0])
+    if there.any():
+        terms["instance"] = _MASK_LOSSES[settings.mask_loss](found[there], truth[there])
     return terms
 
 

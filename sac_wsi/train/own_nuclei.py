@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.semantic import basins_of, seeds_of, with_unseeded
+from sac_wsi.prompts import expert_points
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,23 @@ class OwnNuclei:
 
 
 def own_nuclei(
-    maps: Tensor, labels: Tensor, most: int, settings: InferenceSettings, rng: np.random.Generator
+    maps: Tensor, labels: Tensor, most: int, use: InferenceSettings, mpp: float, rng: np.random.Generator
 ) -> OwnNuclei:
-    """At most so many of each tile, at random; ``maps`` are logits, ``labels`` (B, side, side) the truth."""
+    """At most so many of each tile, at random; ``maps`` are logits, ``labels`` (B, side, side) the truth.
+
+    The prompter's own prompts, and a person's in true nuclei that none of those falls in.
+    """
     probability = maps.detach().float().sigmoid().cpu().numpy()
     truth = labels.cpu().numpy()
     owner: list[int] = []
     centres: list[NDArray[np.int32]] = []
     basin, true_id = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     basins = np.zeros(truth.shape, np.int32)
-    whole = replace(settings, min_area_um2=0.0)
     for i, of_tile in enumerate(probability):
-        seeds_yx = seeds_of(of_tile, settings)
-        basins[i] = basins_of(of_tile[0], of_tile, seeds_yx, whole, 1.0)
-        some_yx = rng.permutation(with_unseeded(seeds_yx, basins[i]))[:most]
+        seeds_yx = seeds_of(of_tile, use)
+        basins[i] = basins_of(of_tile[0], of_tile, seeds_yx, use, mpp)
+        own_yx = with_unseeded(seeds_yx, basins[i])
+        some_yx = rng.permutation(np.concatenate([own_yx, _missed(truth[i], own_yx, rng)]))[:most]
         y, x = some_yx.T
         owner += [i] * len(some_yx)
         centres.append(some_yx[:, ::-1])
@@ -58,3 +62,13 @@ def own_nuclei(
         basins=torch.from_numpy(basins).to(device),
         true_id=torch.from_numpy(np.concatenate(true_id)).to(device),
     )
+
+
+def _missed(
+    truth: NDArray[np.int32], own_yx: NDArray[np.int32], rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """(K, 2) a point in each true nucleus without a prompt."""
+    met = np.unique(truth[own_yx[:, 0], own_yx[:, 1]])
+    missed = np.where(np.isin(truth, met), 0, truth)
+    count = len(np.unique(missed[missed > 0]))
+    return expert_points(missed, count, rng).xy[:, ::-1].astype(np.int32)

@@ -31,7 +31,9 @@ def take_step(
     told: dict[str, float] = {}
     for lesson in passes:
         with arithmetic(ranks.device, config.schedule.bf16):
-            terms = loss_of(model, on_device(lesson, ranks.device), config.objective, config.inference)
+            terms = loss_of(
+                model, on_device(lesson, ranks.device), config.objective, config.inference, config.mpp
+            )
         total = torch.stack(list(terms.values())).sum() / schedule.accumulate
         total.backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():

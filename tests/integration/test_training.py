@@ -256,6 +256,7 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
         ("objective.part=sac", "stay random"),
         ("augment.scale=-1", r"augment\.scale"),
         ("size={family: msa, over_prompter: true}", "over_prompter goes with family sac"),
+        ("size={family: sac, encoder: vit_nano, over_prompter: true}", "prompter first, then sac"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, setting, told):
@@ -301,6 +302,28 @@ def test_a_prompter_first_then_the_rest_over_it(tmp_path):
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert not [name for name in changed if name.startswith("prompter.")]
+
+
+def test_a_sac_over_its_prompter(tmp_path):
+    """It stops and goes on; it needs a prompter that has learnt; another decoder stays out."""
+    size = "family: sac, encoder: vit_nano, tile_px: 128, prompter: {width: 8, maps: 3}"
+    over = f"size={{{size}, over_prompter: true}}"
+    first = run(tmp_path / "1", "schedule.epochs=1", f"size={{{size}}}").best
+    start, sac = f"start={json.dumps(str(first))}", "objective.part=sac"
+    with pytest.raises(ConfigError, match="would stay random"):
+        smoke(tmp_path, over, sac, "objective.auto=false")
+    whole = run(tmp_path / "2", "schedule.epochs=1", over, sac, start)
+    assert whole.complete
+    while not run(tmp_path / "3", "schedule.epochs=1", "schedule.minutes=0.0001", over, sac, start).complete:
+        pass
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+    begun = begin_run(smoke(tmp_path, over, sac, start), "cpu").model.state_dict()
+    held = load_model(first)[0].state_dict()
+    assert not begun["mask_decoder.output_hypernetworks_mlps.0.layers.2.weight"].any()
+    assert all(
+        torch.equal(begun[name], value) for name, value in held.items() if name.startswith("prompter.")
+    )
 
 
 def test_of_a_prompter_of_another_size_nothing_can_be_taken_over(tmp_path):

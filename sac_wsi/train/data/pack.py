@@ -23,6 +23,7 @@ from PIL import Image
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.files import atomic_file
 from sac_wsi.geometry import Box
+from sac_wsi.train.data import monuseg
 from sac_wsi.train.data.members import Members, of_zip
 from sac_wsi.train.data.pixels import read_labels, read_rgb
 from sac_wsi.train.data.sample import DataSet, Labels, Rgb, Sample
@@ -158,6 +159,7 @@ class Pack:
             crop.split,
             crop.mpp,
             {key: str(value) for key, value in crop.about.items()},
+            monuseg.LABELS_OFF_YX if crop.dataset == "monuseg" else (0.0, 0.0),
         )
 
     def _rgb(self, member: str) -> Rgb:

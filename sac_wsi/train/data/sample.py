@@ -28,6 +28,7 @@ class Sample:
     split   the part it belongs to: the publisher's, or a seeded one; "" where there is none
     mpp     microns per pixel; None where nobody says
     about   what else is known: organ, patient, grade
+    labels_off_yx  how many pixels (y, x) the publisher's labels lie beside what they outline
     """
 
     name: str
@@ -38,6 +39,7 @@ class Sample:
     split: str = ""
     mpp: float | None = None
     about: Mapping[str, str] = field(default_factory=dict)
+    labels_off_yx: tuple[float, float] = (0.0, 0.0)
 
     @property
     def is_test(self) -> bool:

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sac_wsi.geometry import Box
 from sac_wsi.masks import labels_from_nuclei
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import load_model, save_checkpoint
-from sac_wsi.model.features import make_runner
+from sac_wsi.model.features import arithmetic, make_runner
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.over_prompter import Stem, nucleus_prior
 from sac_wsi.model.prompter import UNet
@@ -20,6 +21,7 @@ from sac_wsi.segmenter import RgbTile
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.train.config import ObjectiveSettings
 from sac_wsi.train.objective import loss_of, make_lesson
+from sac_wsi.train.own_nuclei import own_nuclei
 
 SIDE = 128
 SIZE = ModelSize("sac", "vit_nano", SIDE, prompter=PrompterSize(width=4, maps=3), over_prompter=True)
@@ -35,7 +37,7 @@ def knowing():
     lesson = make_lesson([crop(SLIDE)], 3, 0, 0, rng)
     optimiser = torch.optim.AdamW(model.prompter.parameters(), lr=1e-2)
     for _ in range(60):
-        terms = loss_of(model, lesson, ObjectiveSettings(part="prompter"), InferenceSettings())
+        terms = loss_of(model, lesson, ObjectiveSettings(part="prompter"), InferenceSettings(), 0.25)
         optimiser.zero_grad()
         sum(terms.values()).backward()
         optimiser.step()
@@ -47,12 +49,12 @@ def crop(slide):
     return slide.render(box), labels_from_nuclei(slide.truth(box), box)
 
 
-def found_by(model, way, **settings):
+def found_by(model, way, person=None, **settings):
     rgb, _ = crop(SLIDE)
     runner = make_runner(copy.deepcopy(model), "cpu", "float32")  # which folds LoRA in
     use = InferenceSettings(way=way, window_cells=0, **settings)
     tile = RgbTile(rgb, Box.of_shape(SLIDE.shape_yx))
-    (nuclei,) = tile_nuclei(runner, use, 0.5, PersonPoints(), [tile])
+    (nuclei,) = tile_nuclei(runner, use, 0.5, person or PersonPoints(), [tile])
     return nuclei
 
 
@@ -82,7 +84,7 @@ def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
     settings = ObjectiveSettings(part="sac", nuclei=16, mask_loss="dice_ce")
     told = []
     for _ in range(25):
-        terms = loss_of(model, lesson, settings, InferenceSettings(way="instance"))
+        terms = loss_of(model, lesson, settings, InferenceSettings(way="instance"), 0.25)
         assert set(terms) == {"semantic", "iou", "instance"}
         optimiser.zero_grad()
         sum(terms.values()).backward()
@@ -106,8 +108,54 @@ def test_a_false_prompt_teaches_the_score_alone(knowing):
     rgb, labels = crop(SLIDE)
     lesson = make_lesson([(rgb, np.zeros_like(labels))], 3, 0, 0, np.random.default_rng(0))
     settings = ObjectiveSettings(part="sac", nuclei=16)
-    terms = loss_of(knowing, lesson, settings, InferenceSettings(way="instance"))
+    terms = loss_of(knowing, lesson, settings, InferenceSettings(way="instance"), 0.25)
     assert set(terms) == {"semantic", "iou"}
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_windows_and_owners_of_a_batch(knowing, bf16):
+    """An empty crop first: whose nucleus is whose, and where, must not get mixed up."""
+    rgb, labels = crop(SLIDE)
+    nothing = np.full_like(rgb, 255), np.zeros_like(labels)
+    settings = ObjectiveSettings(part="sac", nuclei=64, mask_loss="dice_ce")
+    use = InferenceSettings(way="instance", window_cells=8)
+
+    def terms(*crops):
+        lesson = make_lesson(list(crops), 3, 0, 0, np.random.default_rng(0))
+        with torch.inference_mode(), arithmetic("cpu", bf16):
+            told = loss_of(knowing, lesson, settings, use, 0.25)
+        return {name: float(value) for name, value in told.items()}
+
+    alone, second = terms((rgb, labels)), terms(nothing, (rgb, labels))
+    assert second["instance"] == pytest.approx(alone["instance"], rel=0.02)
+    assert alone["instance"] < 1  # the prompter knows most of it
+
+
+def test_a_nucleus_that_the_prompter_missed_is_asked_for_as_a_person_would(knowing):
+    rgb, labels = crop(SLIDE)
+    images = knowing.normalise(torch.from_numpy(rgb)[None].permute(0, 3, 1, 2))
+    maps = knowing.maps(images).detach()
+    blind = labels == np.bincount(labels[labels > 0]).argmax()
+    maps[0, :, torch.from_numpy(blind)] = -8
+    truth = torch.from_numpy(labels)[None]
+    own = own_nuclei(maps, truth, 99, InferenceSettings(), 0.25, np.random.default_rng(0))
+    (at,) = np.flatnonzero(own.true_id == labels[blind][0])
+    x, y = own.centre_xy[at, 0].int().tolist()
+    assert blind[y, x]
+    assert own.basin[at] == own.basins[0, y, x]
+    met = set(own.true_id.tolist())
+    assert met >= set(np.unique(labels[labels > 0]).tolist())
+
+
+def test_a_prompt_without_a_mask_prompt_takes_what_stands_for_none(knowing):
+    """One nucleus in all, and not on the first tile."""
+    plain = build_model(replace(SIZE, over_prompter=False)).eval()
+    rgb, labels = crop(SLIDE)
+    one = np.where(labels == labels.max(), 1, 0).astype(np.int32)
+    lesson = make_lesson([(rgb, np.zeros_like(one)), (rgb, one)], 3, 0, 1, np.random.default_rng(0))
+    assert lesson.owner.tolist() == [1]
+    settings = ObjectiveSettings(part="sac", auto=False, nuclei=1)
+    assert "instance" in loss_of(plain, lesson, settings, InferenceSettings(), 0.25)
 
 
 def test_the_stem_averages_over_patches():
@@ -143,6 +191,14 @@ def test_it_can_be_kept(knowing, tmp_path):
     assert header.card.size.over_prompter
     images = torch.randn(1, 3, SIDE, SIDE)
     torch.testing.assert_close(model.encode(images), knowing.eval().encode(images))
+
+
+def test_a_persons_click_is_a_prompt_too(knowing):
+    """Untrained, on a nucleus of the prompter's: that one, once."""
+    expected = found_by(knowing, "instance", nms_iou=1.0)
+    y, x = expected.anchor_yx[0].tolist()
+    clicked = found_by(knowing, "instance", PersonPoints(np.array([[y, x]], np.int32), np.ones(1, bool)))
+    assert masks(clicked) == masks(expected)
 
 
 def test_only_a_sac_has_a_prompter_to_stand_on():

@@ -196,7 +196,7 @@ def test_bf16_finds_nearly_the_same(make_segmenter, way):
 def test_the_prompters_way_leaves_the_encoder_alone(make_segmenter, monkeypatch):
     segmenter = make_segmenter("prompter")
     expected = segmenter.segment([tile()])
-    monkeypatch.setattr(SacModel, "encode", None)
+    monkeypatch.setattr(SacModel, "_encode", None)
     assert same(segmenter.segment([tile()])[0], expected[0])
 
 

@@ -68,6 +68,19 @@ def test_the_same_seed_gives_the_same_crop(height, width, side, how, seed, zoom)
     np.testing.assert_array_equal(pair[1], before[1])
 
 
+@given(seeds, st.sampled_from([(0.0, 0.0), (-1.0, 0.0), (2.0, -3.0)]), st.sampled_from([0.5, 1.0, 2.0]))
+def test_labels_that_lie_beside_lie_there_however_a_crop_is_turned(seed, off_yx, zoom):
+    """A disc and its label: from the middle of the one to that of the other it is always the same way."""
+    y, x = np.mgrid[:120, :120]
+    disc = (y - 60) ** 2 + (x - 60) ** 2 < 18**2
+    labels = np.roll(disc, [int(v) for v in off_yx], (0, 1)).astype(np.int32)
+    rgb = np.repeat(np.where(disc, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
+    how = replace(NONE, turn=True)
+    crop, cut = random_crop(rgb, labels, round(120 * zoom), how, np.random.default_rng(seed), zoom, off_yx)
+    way = np.argwhere(cut > 0).mean(axis=0) - np.argwhere(crop[..., 0] > 127).mean(axis=0)
+    np.testing.assert_allclose(way, np.array(off_yx) * zoom, atol=0.6)
+
+
 def test_another_seed_gives_another_crop():
     pair = coded(40, 40, 0)
     assert len({crop_of(pair, 16, AugmentSettings(), seed)[0].tobytes() for seed in range(20)}) == 20
