@@ -30,11 +30,11 @@ from sac_wsi.train.begin import begin_run, forget_activations
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.images import SyntheticImages
 from sac_wsi.train.loader import LessonPlan, lessons
-from sac_wsi.train.loop import _step  # what the loop does, not a copy of it
 from sac_wsi.train.objective import Lesson
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.source import open_source
 from sac_wsi.train.state import State, begin
+from sac_wsi.train.step import take_step  # what the loop does, not a copy of it
 from sac_wsi.typed import build
 
 RECIPE = Path(__file__).parent.parent / "configs/train/unet_monuseg.yaml"
@@ -48,7 +48,7 @@ Step = Callable[[Lesson], object]
 
 def step_of(state: State, config: TrainConfig, device: str) -> Step:
     def step(lesson: Lesson) -> None:
-        _step(state, [lesson], config, Ranks(0, 1, device), config.schedule.learning_rate)
+        take_step(state, [lesson], config, Ranks(0, 1, device), config.schedule.learning_rate)
         if device != "cpu":
             torch.cuda.synchronize()
 
@@ -148,7 +148,8 @@ def lora_step(encoder: str, checkpointing: bool, device: str, rounds: int) -> di
     if checkpointing and model.image_encoder is not None:
         forget_activations(model.image_encoder)
     chosen = [p for p in model.parameters() if p.requires_grad]
-    step = step_of(begin(model, torch.optim.AdamW(chosen, lr=1e-4)), config, device)
+    state = begin(model, torch.optim.AdamW(chosen, lr=1e-4), over_sam=True)
+    step = step_of(state, config, device)
     image = SyntheticImages(1, size.tile_px, config.mpp, 0)
     objective = config.objective
     lesson = LessonPlan(image, 1, size.tile_px, 1, 0, objective.nuclei, 0, NONE).lesson(0)
