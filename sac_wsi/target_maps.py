@@ -2,7 +2,8 @@
 
 They are made for ``sac_wsi.prompts.nucleus_centres``, which cuts them at 0.5. Border pixels are at most half
 as deep as an inner pixel, so where two nuclei touch, their cores do not. The exception are nuclei that are
-all border, no more than two pixels wide: side by side they can be seen as one.
+all border, no more than two pixels wide: side by side they can be seen as one. One of fewer than 16 pixels
+may have no core.
 """
 
 from __future__ import annotations

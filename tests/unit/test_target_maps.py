@@ -55,9 +55,14 @@ def without_touching_slivers(labels):
     return sequential(labels)
 
 
+def without_specks(labels):
+    """Below a square micrometre the deepest pixel may lie so far off the centre that none is both."""
+    return sequential(np.where(np.bincount(labels.ravel())[labels] < 16, 0, labels))
+
+
 @given(ELLIPSES)
 def test_cutting_the_maps_gives_one_centre_inside_each_touching_nucleus(ellipses):
-    labels = without_touching_slivers(touching_nuclei(ellipses))
+    labels = without_specks(without_touching_slivers(touching_nuclei(ellipses)))
     centre_yx = nucleus_centres(target_maps(labels), CentreSettings())
     assert sorted(labels[centre_yx[:, 0], centre_yx[:, 1]].tolist()) == list(range(1, labels.max() + 1))
 
