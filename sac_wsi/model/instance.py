@@ -10,15 +10,14 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional
 
 from sac_wsi.instances import mask_nms
 from sac_wsi.masks import nuclei_from_masks
-from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners, windows
+from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners
 from sac_wsi.model.features import Features, Runner, said_by_prompter
 from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.over_prompter import mask_prompt, nucleus_prior
-from sac_wsi.model.sac import cell_px
+from sac_wsi.model.over_prompter import cut, mask_prompt, nucleus_prior
+from sac_wsi.model.sac import cell_px, to_tile
 from sac_wsi.nuclei import Nuclei, concat
 from sac_wsi.prompts import neighbours
 
@@ -83,9 +82,8 @@ class _Prior:
 
     def on_windows(self, owner: Tensor, corners_px: Tensor, side: int) -> Tensor:
         """(K, side, side) logits."""
-        foreground = windows(self.foreground[:, None], owner, corners_px, side)[:, 0]
-        basins = windows(self.basins[:, None], owner, corners_px, side)[:, 0]
-        return nucleus_prior(foreground, basins, torch.arange(len(owner), device=owner.device), self.basin)
+        foreground, basins = (cut(each, owner, corners_px, side) for each in (self.foreground, self.basins))
+        return nucleus_prior(foreground, basins, self.basin)
 
 
 def _prior(
@@ -138,7 +136,9 @@ def _decode(
         owner = torch.zeros(len(points), dtype=torch.long, device=points.device)
         corners = window_corners(points[:, 0], cell, _cells(features), window)
 
+        side = window * cell
         mask_logits = None if prior is None else mask_prompt(prior.foreground, embedding.shape[-1])
+        said = None if prior is None else prior.on_windows(owner, corners * cell, side)
 
         def ask(boxes: Tensor | None = None) -> tuple[Tensor, Tensor]:
             prompted = embed_prompts(encoder, points, kinds, boxes=boxes, mask_logits=mask_logits)
@@ -146,10 +146,8 @@ def _decode(
                 decoder, embedding, owner, model.position(), prompted, corners, window
             )
             logits, iou = _choose(logits, iou, settings.multimask)
-            pixels = _to_pixels(logits, window * cell)
-            if prior is not None:
-                pixels = pixels + prior.on_windows(owner, corners * cell, window * cell)
-            return pixels > _least_logit(settings.mask_probability), iou
+            pixels = to_tile(logits[:, None], side)[:, 0]
+            return (pixels if said is None else pixels + said) > _least_logit(settings.mask_probability), iou
 
         masks, iou = ask()
         if settings.box_round:
@@ -180,13 +178,6 @@ def _choose(logits: Tensor, iou: Tensor, multimask: bool) -> tuple[Tensor, Tenso
     best = 1 + iou[:, 1:].argmax(dim=1)
     rows = torch.arange(len(best), device=best.device)
     return logits[rows, best], iou[rows, best]
-
-
-def _to_pixels(logits: Tensor, side: int) -> Tensor:
-    """(K, side, side) from (K, h, w)."""
-    return functional.interpolate(
-        logits.float()[:, None], size=(side, side), mode="bilinear", align_corners=False
-    )[:, 0]
 
 
 def _least_logit(probability: float) -> float:

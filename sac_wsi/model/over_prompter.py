@@ -16,7 +16,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sac_wsi.model.decode import UPSCALE
+from sac_wsi.model.decode import UPSCALE, windows
 
 _FOREIGN = 2.0
 """Logits further below zero than the prompter is sure: what is another nucleus's is hard to get back."""
@@ -72,14 +72,18 @@ def mask_prompt(foreground: Tensor, cells: int) -> Tensor:
     return functional.adaptive_avg_pool2d(foreground[:, None].float(), (side, side))
 
 
-def nucleus_prior(foreground: Tensor, basins: Tensor, owner: Tensor, basin: Tensor) -> Tensor:
-    """What the prompter says of single nuclei, as logits (K, h, w).
+def nucleus_prior(foreground: Tensor, basins: Tensor, basin: Tensor) -> Tensor:
+    """What the prompter says of single nuclei, as logits (K, h, w), each on its window.
 
-    foreground  (T, h, w) logits of tiles, or of windows of them
-    basins      (T, h, w) which nucleus each pixel is of, by its number; 0 of none
-    owner       (K,) the tile of each nucleus
-    basin       (K,) its number; 0: of none
+    foreground  (K, h, w) logits
+    basins      (K, h, w) which nucleus each pixel is of, by its number; 0 of none
+    basin       (K,) the number of each; 0: of none
     """
-    logits, whose = foreground[owner].float(), basins[owner]
-    foreign = (whose != 0) & (whose != basin[:, None, None])
+    logits = foreground.float()
+    foreign = (basins != 0) & (basins != basin[:, None, None])
     return torch.where(foreign, -logits.abs() - _FOREIGN, logits)
+
+
+def cut(grids: Tensor, owner: Tensor, corners: Tensor, side: int) -> Tensor:
+    """(K, side, side) windows of (B, h, w), each from its ``owner`` (K,)."""
+    return windows(grids[:, None], owner, corners, side)[:, 0]

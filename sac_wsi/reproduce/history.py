@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sac_wsi.train.log import Event, events_in
+from sac_wsi.train.log import Event, events_in, seconds_told
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -49,7 +49,7 @@ def history(lines: Sequence[str], epochs_between: int) -> History:
     taken = list(_seconds_learnt(events, set(validations)))
     return History(
         seconds_per_epoch=statistics.median(taken) / epochs_between if taken else None,
-        minutes=max((event.seconds for event in events), default=0.0) / 60,
+        minutes=seconds_told(events) / 60,
         curve=curve,
     )
 

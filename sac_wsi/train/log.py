@@ -32,6 +32,11 @@ def events_in(lines: Iterable[str]) -> Iterator[Event]:
             continue
 
 
+def seconds_told(events: Iterable[Event]) -> float:
+    """Of all calls together."""
+    return max((event.seconds for event in events), default=0.0)
+
+
 def _nothing(*_: object) -> None:
     pass
 
@@ -73,4 +78,4 @@ def _seconds_before(path: Path | None) -> float:
     if path is None or not path.exists():
         return 0.0
     with path.open(encoding="utf-8") as file:
-        return max((event.seconds for event in events_in(file)), default=0.0)
+        return seconds_told(events_in(file))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners, windows
 from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.over_prompter import mask_prompt, nucleus_prior
+from sac_wsi.model.over_prompter import cut, mask_prompt, nucleus_prior
 from sac_wsi.model.sac import SacModel, Seen, cell_px, to_tile
 from sac_wsi.prompts import PointSettings, expert_points, select
 from sac_wsi.target_maps import target_maps
@@ -153,23 +153,44 @@ def _nucleus_terms(
     mask_loss: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
     """Single nuclei, each on the window of the embedding that it will be decoded on."""
+    asked = _asked(model, embedding, lesson.owner, lesson.centre_xy, window_cells)
+    each = torch.arange(len(lesson.owner), device=embedding.device)
+    truth = windows(lesson.nucleus[:, None], each, asked.corners_px, asked.side_px).float()
+    return {
+        "instance": mask_loss(asked.logits, truth),
+        "iou": (asked.iou - _overlap(asked.logits, truth)).square().mean(),
+    }
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Answers to K prompts: ``logits`` (K, 1, side, side) on windows, and their predicted ``iou`` (K, 1)."""
+
+    logits: Tensor
+    iou: Tensor
+    corners_px: Tensor
+    side_px: int
+
+
+def _asked(
+    model: SacModel,
+    embedding: Tensor,
+    owner: Tensor,
+    centre_xy: Tensor,
+    window_cells: int,
+    mask_logits: Tensor | None = None,
+) -> _Asked:
     assert model.prompt_encoder is not None
     assert model.mask_decoder is not None
     cell, cells = cell_px(model.size), embedding.shape[-1]
     window = min(window_cells or cells, cells)
-    corners = window_corners(lesson.centre_xy[:, 0], cell, (cells, cells), window)
-    ones = torch.ones(len(lesson.owner), 1, device=embedding.device)
-    prompted = embed_prompts(model.prompt_encoder, lesson.centre_xy, ones)
+    corners = window_corners(centre_xy[:, 0], cell, (cells, cells), window)
+    ones = torch.ones(len(owner), 1, device=embedding.device)
+    prompted = embed_prompts(model.prompt_encoder, centre_xy, ones, mask_logits=mask_logits)
     masks, iou = decode_locally(
-        model.mask_decoder, embedding, lesson.owner, model.position(), prompted, corners, window
+        model.mask_decoder, embedding, owner, model.position(), prompted, corners, window
     )
-    each = torch.arange(len(lesson.owner), device=embedding.device)
-    truth = windows(lesson.nucleus[:, None], each, corners * cell, window * cell).float()
-    found = to_tile(masks[:, :1], window * cell)
-    return {
-        "instance": mask_loss(found, truth),
-        "iou": (iou[:, :1].float() - _overlap(found, truth)).square().mean(),
-    }
+    return _Asked(to_tile(masks[:, :1], window * cell), iou[:, :1].float(), corners * cell, window * cell)
 
 
 def _own_nucleus_terms(
@@ -184,33 +205,22 @@ def _own_nucleus_terms(
     prompt no mask is right, and the score learns to say so."""
     assert seen.embedding is not None
     assert seen.maps is not None
-    assert model.prompt_encoder is not None
-    assert model.mask_decoder is not None
     rng = np.random.default_rng(int(lesson.seed))
     own = own_nuclei(seen.maps, lesson.labels, settings.nuclei, use, mpp, rng)
     if not len(own.owner):
         return {}
-    cell, cells, foreground = cell_px(model.size), seen.embedding.shape[-1], seen.maps[:, 0]
-    window = min(use.window_cells or cells, cells)
-    corners = window_corners(own.centre_xy[:, 0], cell, (cells, cells), window)
-    ones = torch.ones(len(own.owner), 1, device=foreground.device)
-    prompted = embed_prompts(
-        model.prompt_encoder, own.centre_xy, ones, mask_logits=mask_prompt(foreground, cells)
+    foreground = seen.maps[:, 0]
+    prompt = mask_prompt(foreground, seen.embedding.shape[-1])
+    asked = _asked(model, seen.embedding, own.owner, own.centre_xy, use.window_cells, prompt)
+    said, basins, labels = (
+        cut(each, own.owner, asked.corners_px, asked.side_px)
+        for each in (foreground, own.basins, lesson.labels)
     )
-    masks, iou = decode_locally(
-        model.mask_decoder, seen.embedding, own.owner, model.position(), prompted, corners, window
-    )
-
-    def cut(grids: Tensor) -> Tensor:
-        return windows(grids[:, None], own.owner, corners * cell, window * cell)[:, 0]
-
-    each = torch.arange(len(own.owner), device=foreground.device)
-    prior = nucleus_prior(cut(foreground), cut(own.basins), each, own.basin)
-    found = to_tile(masks[:, :1], window * cell) + prior[:, None]
+    found = asked.logits + nucleus_prior(said, basins, own.basin)[:, None]
     there = own.true_id > 0
     wanted = torch.where(there, own.true_id, -1)
-    truth = (cut(lesson.labels) == wanted[:, None, None])[:, None].float()
-    terms = {"iou": (iou[:, :1].float() - _overlap(found, truth)).square().mean()}
+    truth = (labels == wanted[:, None, None])[:, None].float()
+    terms = {"iou": (asked.iou - _overlap(found, truth)).square().mean()}
     if there.any():
         terms["instance"] = _MASK_LOSSES[settings.mask_loss](found[there], truth[there])
     return terms

@@ -20,7 +20,7 @@ from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.images import Images
 from sac_wsi.train.judge import judge_model
 from sac_wsi.train.judged import JudgedImage
-from sac_wsi.train.log import events_in
+from sac_wsi.train.log import events_in, seconds_told
 from sac_wsi.train.report import best_and_worst, curves_of, write_report
 from sac_wsi.train.run_files import LOG, REPORT, SCORES
 
@@ -63,7 +63,7 @@ def _facts(config: TrainConfig, card: Card, lines: Iterable[str]) -> dict[str, s
         "Best weights": f"{card.training.steps:,} steps",
         "Step": f"{schedule.batch} x {schedule.accumulate} crops of {config.crop_px} px",
         "Precision": schedule.precision,
-        "Time": f"{max((event.seconds for event in events_in(lines)), default=0) / 60:.1f} min",
+        "Time": f"{seconds_told(events_in(lines)) / 60:.1f} min",
         "Machine": _machine(),
         "Code": f"sac-wsi {card.training.code_version}, torch {torch.__version__}",
     }

@@ -23,7 +23,6 @@ from PIL import Image
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.files import atomic_file
 from sac_wsi.geometry import Box
-from sac_wsi.train.data import monuseg
 from sac_wsi.train.data.members import Members, of_zip
 from sac_wsi.train.data.pixels import read_labels, read_rgb
 from sac_wsi.train.data.sample import DataSet, Labels, Rgb, Sample
@@ -55,6 +54,7 @@ class Crop:
     image: str
     labels: str
     about: dict[str, Any] = field(default_factory=dict)
+    labels_off_yx: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Pack:
             crop.split,
             crop.mpp,
             {key: str(value) for key, value in crop.about.items()},
-            monuseg.LABELS_OFF_YX if crop.dataset == "monuseg" else (0.0, 0.0),
+            crop.labels_off_yx,
         )
 
     def _rgb(self, member: str) -> Rgb:
@@ -244,6 +244,7 @@ def _crops(
                 f"images/{number:06}{image_suffix}",
                 f"labels/{number:06}{label_suffix}",
                 dict(sample.about),
+                sample.labels_off_yx,
             ),
             image,
             label,

@@ -179,8 +179,7 @@ def test_the_stem_averages_over_patches():
 def test_what_another_nucleus_has_is_far_from_mine():
     foreground = torch.tensor([[[3.0, 3.0, -1.0, 0.5]]])
     basins = torch.tensor([[[1, 2, 0, 2]]])
-    owner = torch.zeros(3, dtype=torch.long)
-    prior = nucleus_prior(foreground, basins, owner, torch.tensor([1, 2, 0]))
+    prior = nucleus_prior(foreground, basins, torch.tensor([1, 2, 0]))
     assert prior[:, 0].tolist() == [[3.0, -5.0, -1.0, -2.5], [-5.0, 3.0, -1.0, 0.5], [-5.0, -5.0, -1.0, -2.5]]
 
 

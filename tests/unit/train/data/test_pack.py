@@ -2,6 +2,7 @@ import json
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ def test_without_loss_everything_comes_back(tmp_path, data):
     assert len(pack.part("train")) == len(learn)
     assert pack.as_dataset().licence == "CC0-1.0"
     assert len(held)
+
+
+def test_where_labels_lie_beside_is_kept(tmp_path, data):
+    beside = replace(data, samples=tuple(replace(s, labels_off_yx=(-0.5, 1.0)) for s in data.samples))
+    write_pack(tmp_path / "a.zip", [beside])
+    samples = Pack.open(tmp_path / "a.zip").as_dataset().samples
+    assert {tuple(sample.labels_off_yx) for sample in samples} == {(-0.5, 1.0)}
 
 
 def test_it_needs_none_of_the_original_files(tmp_path, data):
