@@ -21,22 +21,24 @@ from sac_wsi.grid import GridSettings
 from sac_wsi.tissue import TissueSettings
 from sac_wsi.typed import build
 
+CLASSICAL = "classical"
+
 
 @dataclass(frozen=True)
 class SegmentConfig:
     """Everything that decides what `segment` finds.
 
-    model           "classical", which needs no weights, or a checkpoint: its name or its file
+    model           a checkpoint: its name or its file; or "classical", which needs no weights
     sam_checkpoint  the SAM file under a checkpoint that holds only what was trained
     tissue          "auto", "none", or a GeoJSON file; "default" is auto for slides, none for plain images
     points          GeoJSON file of a person's points, prompts beside the automatic ones; "" for none
     device          what a checkpoint runs on; auto: CUDA where there is one
-    precision       of a checkpoint's arithmetic; auto: bf16 on CUDA, float32 elsewhere
+    precision       of a checkpoint's arithmetic; auto: bf16 where the device computes in it, else float32
     batch_tiles     tiles given to the model at a time
     sac             what to change of the checkpoint's own settings (``InferenceSettings``)
     """
 
-    model: str = "classical"
+    model: str = "sac-tiny"
     sam_checkpoint: str = ""
     tissue: str = "default"
     points: str = ""
@@ -51,6 +53,11 @@ class SegmentConfig:
     def __post_init__(self) -> None:
         if self.batch_tiles < 1:
             raise ConfigError(f"batch_tiles is {self.batch_tiles}; needed 1 or more.")
+        if self.model != CLASSICAL and self.classical != ClassicalSettings():
+            raise ConfigError(
+                f"classical.* is for the classical method; the model is {self.model}. Leave it out, or pass "
+                "--model classical."
+            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

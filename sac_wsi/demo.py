@@ -12,8 +12,8 @@ from sac_wsi.run import Run
 from sac_wsi.segment import Progress, segment_slide
 from sac_wsi.testing import SyntheticSlide
 
-SIDE_PX = 4096
-LOOK = Box(1500, 1500, 2100, 2300)
+SIDE_PX = 3072
+LOOK = Box(1240, 1140, 1840, 1940)
 
 
 def run_demo(

@@ -1,4 +1,4 @@
-"""The files of weights that can be fetched, and where they are kept."""
+"""The files of weights: those that ship, those that can be fetched, and where they are kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sac_wsi.errors import RequestError
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 SAM_LICENCE = "Apache-2.0"
 OURS = ".safetensors"
+_SHIPPED = Path(__file__).parent / "weights"
+_RESEARCH = "research"
 _LONGEST_HEADER = 1 << 24
 
 
@@ -74,8 +76,18 @@ def known_model(name: str) -> ModelFile:
     raise RequestError(f"There is no model {name!r} to fetch. {hint}There are: {', '.join(names)}.")
 
 
+def shipped_model_files() -> list[Path]:
+    """The weights that came along; those for research only are left out of the wheel."""
+    return sorted(_SHIPPED.glob(f"**/*{OURS}"))
+
+
+def shipped_path(name: str, *, non_commercial: bool) -> Path:
+    """Where weights of this name ship."""
+    return (_SHIPPED / _RESEARCH if non_commercial else _SHIPPED) / f"{name}{OURS}"
+
+
 def own_model_files() -> list[Path]:
-    """Our own weights in the models' folder."""
+    """The user's own weights in the models' folder."""
     return sorted(path for path in models_folder().glob(f"*{OURS}") if path.is_file())
 
 
@@ -100,8 +112,12 @@ def terms_of(path: Path) -> Terms:
 
 
 def find_model_file(name: str) -> Path | None:
-    """Where the model of this name is kept; None where it is not. Its content is not looked at."""
+    """Where the model of this name is kept; None where it is not. Its content is not looked at.
+
+    What ships comes first: its names mean the same everywhere.
+    """
     names = {model.name: model.file for model in MODEL_FILES}
     wanted = (names.get(name, name), f"{name}{OURS}")
+    shipped = (path for path in shipped_model_files() if path.name in wanted)
     kept = (models_folder() / file for file in wanted if file == Path(file).name)
-    return next((path for path in kept if path.is_file()), None)
+    return next((path for path in (*shipped, *kept) if path.is_file()), None)

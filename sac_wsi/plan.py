@@ -12,7 +12,7 @@ import numpy as np
 
 from sac_wsi import __version__
 from sac_wsi.classical import ClassicalSegmenter
-from sac_wsi.config import SegmentConfig
+from sac_wsi.config import CLASSICAL, SegmentConfig
 from sac_wsi.errors import ConfigError
 from sac_wsi.grid import Grid, GridSettings, make_grid
 from sac_wsi.labels import LabelFrame, label_frame
@@ -75,9 +75,9 @@ class Plan:
 def make_plan(
     path: Path, config: SegmentConfig, *, mpp: float | None = None, segmenter: Segmenter | None = None
 ) -> Plan:
-    segmenter = segmenter or make_segmenter(config)
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
+    segmenter = segmenter or make_segmenter(config)  # after what is wrong at once: it may bring torch
     _refuse_other_resolution(segmenter, require_mpp(info))
     config = replace(config, grid=_grid_settings(config, segmenter))
     frame = frame_for(info, segmenter.mpp)
@@ -103,7 +103,7 @@ def make_plan(
 
 def make_segmenter(config: SegmentConfig) -> Segmenter:
     """The model that the config names."""
-    if config.model == "classical":
+    if config.model == CLASSICAL:
         if config.sac or config.sam_checkpoint:
             raise ConfigError("sac.*, --tta and --sam-checkpoint are for checkpoints; --model is classical.")
         return ClassicalSegmenter(config.classical)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """See, fetch and check the files of weights.
 
-    They are kept in $SAC_WSI_MODELS, or else in ~/.cache/sac-wsi/models.
+    sac-tiny came along and is what `segment` uses. What is fetched is kept in $SAC_WSI_MODELS, or else in
+    ~/.cache/sac-wsi/models.
 
     \b
     Example:
@@ -35,23 +36,29 @@ def list_models(as_json: bool) -> None:
     Example:
       sac-wsi models list
     """
-    from sac_wsi.model_files import MODEL_FILES, models_folder, own_model_files
+    from sac_wsi.model_files import MODEL_FILES, models_folder, own_model_files, shipped_model_files
 
     folder = models_folder()
     known = [_state(model, folder / model.file) for model in MODEL_FILES]
-    own = [_own(path) for path in own_model_files()]
+    shipped = [_ours(path) for path in shipped_model_files()]
+    own = [_ours(path) for path in own_model_files()]
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "models": known, "own": own}))
+        click.echo(json.dumps({"folder": str(folder), "shipped": shipped, "models": known, "own": own}))
         return
+    _show(shipped, lambda _: "came along")
     click.echo(f"folder  {folder}")
-    for entry in known:
-        click.echo(f"{entry['name']:20} {entry['size']:>15,} bytes  {entry['licence']:12} {_told(entry)}")
-    for entry in own:
-        forbids = ", non-commercial" if entry["non_commercial"] else ""
-        click.echo(f"{entry['name']:20} {entry['size']:>15,} bytes  {entry['licence']:12} present{forbids}")
+    _show(known, _told)
+    _show(own, lambda _: "present")
 
 
-def _own(path: Path) -> dict[str, object]:
+def _show(entries: Iterable[Mapping[str, object]], told: Callable[[Mapping[str, object]], str]) -> None:
+    for entry in entries:
+        forbids = ", non-commercial" if entry.get("non_commercial") else ""
+        name, size, licence = entry["name"], entry["size"], entry["licence"]
+        click.echo(f"{name:20} {size:>15,} bytes  {licence:12} {told(entry)}{forbids}")
+
+
+def _ours(path: Path) -> dict[str, object]:
     from sac_wsi.model_files import terms_of
 
     terms = terms_of(path)

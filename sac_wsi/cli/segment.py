@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     ".zip (for QuPath above 100,000 nuclei), .tif or .png (label image), .zarr (the store).",
 )
 @click.option(
-    "--model", metavar="NAME|FILE", help="classical, or a checkpoint (.safetensors).  [default: classical]"
+    "--model",
+    metavar="NAME|FILE",
+    help="What `models list` names, a checkpoint (.safetensors), or classical.  [default: sac-tiny]",
 )
 @click.option(
     "--sam-checkpoint",
@@ -101,10 +103,6 @@ def command(
     config = load_config(config_file, [*overrides, *chosen])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr that --out asks for: leave one out.")
-    if model is None and config.model == "classical":
-        click.echo(
-            "No trained weights ship yet: using the classical segmenter (--model classical).", err=True
-        )
     announce_compilation()
     with reporter() as on_progress:
         run = segment_slide(

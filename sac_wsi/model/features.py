@@ -7,7 +7,7 @@ on a CPU a tile is the work of one thread, as many tiles at a time as there are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -139,13 +139,21 @@ def said_by_prompter(runner: Runner, features: Features) -> Tensor | None:
 
 
 def resolve(device: str, precision: str) -> tuple[str, str]:
-    """``auto`` settled: CUDA where there is one, bf16 there and float32 elsewhere."""
+    """``auto`` settled: CUDA where there is one, bf16 where the device computes in it."""
     has_cuda = torch.cuda.is_available()
     if device == "auto":
         device = "cuda" if has_cuda else "cpu"
     if precision == "auto":
-        precision = "bf16" if device == "cuda" and has_cuda and torch.cuda.is_bf16_supported() else "float32"
+        fast = _cpu_has_bf16() if device == "cpu" else has_cuda and torch.cuda.is_bf16_supported()
+        precision = "bf16" if fast else "float32"
     return device, precision
+
+
+def _cpu_has_bf16() -> bool:
+    """Elsewhere bf16 would be taken apart and slower than float32."""
+    tell: Callable[[], Mapping[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
+    told = tell()  # nothing, before torch 2.12
+    return any(told.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def make_runner(model: SacModel, device: str, precision: str) -> Runner:

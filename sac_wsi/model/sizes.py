@@ -104,8 +104,9 @@ ENCODERS: dict[str, EncoderSize] = {
     # the same architecture at a size that can be trained from nothing: 512 px in patches of 8 keep SAM's
     # embedding of 64 x 64
     "vit_tiny": EncoderSize(192, 12, 3, (2, 5, 8, 11), patch_px=8, out_width=128),
-    # smaller still, for two cores: windows that divide the 64 cells, one block that sees the whole tile
-    "vit_mini": EncoderSize(128, 6, 2, (5,), patch_px=8, window=16, out_width=128),
+    # smaller still, for two cores: windows that divide the 64 cells, and no block that sees the whole tile,
+    # which would take three times as long as all the others; over a prompter wide context is there already
+    "vit_mini": EncoderSize(128, 4, 2, (), patch_px=8, window=16, out_width=128),
     # for tests
     "vit_nano": EncoderSize(32, 2, 2, (1,), patch_px=8, window=4, out_width=32),
 }

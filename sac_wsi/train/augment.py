@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.train import tiatoolbox_stain
+from sac_wsi.train.strands import with_strands
 
 Rgb = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
@@ -37,11 +38,15 @@ class AugmentSettings:
 
     scale       zoom from 1 / (1 + scale) to 1 + scale
     elastic_px  standard deviation of the bend
+    density     of all stains together, from 1 / (1 + density) to 1 + density: some laboratories stain two and
+                three times as strongly as others
     stain       of the factors on each stain's density; a third of it of its offset
+    hue         standard deviation of the stains' own colours
     colour      of brightness and contrast
     blur_px     largest sigma
     jpeg        chance of JPEG at quality 40 to 95
     noise       standard deviation, grey values
+    strands     chance that strands or a pen's stroke lie over the crop: what is dark and no nucleus
 
     With the extra ``tiatoolbox``, on crops of stained tissue, each at several times the cost of all the rest:
 
@@ -61,12 +66,15 @@ class AugmentSettings:
     noise: float = 3.0
     normalise: float = 0.0
     tiatoolbox: float = 0.0
+    density: float = 0.0
+    hue: float = 0.0
+    strands: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("scale", "elastic_px", "stain", "colour", "blur_px", "noise"):
+        for name in ("scale", "elastic_px", "stain", "colour", "blur_px", "noise", "density", "hue"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"augment.{name} is {getattr(self, name)}: needed 0 or more.")
-        for name in ("jpeg", "normalise", "tiatoolbox"):
+        for name in ("jpeg", "strands", "normalise", "tiatoolbox"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} is {getattr(self, name)}, a chance: needed 0 to 1.")
         if self.tiatoolbox and not self.stain:
@@ -101,6 +109,8 @@ def random_crop(
         zoom, off_yx = 1.0, (off_yx[0] * zoom, off_yx[1] * zoom)
     y, x, beside = _coordinates(labels.shape, side_px, settings, rng, zoom, off_yx)
     crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *beside)
+    if settings.strands and rng.random() < settings.strands:
+        crop, cut = with_strands(crop, cut, rng)
     return _look(crop, settings, rng), cut
 
 
@@ -219,13 +229,20 @@ def _stained(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator
         pixels = tiatoolbox_stain.normalised(_whole(pixels)).astype(np.float32)
     if settings.tiatoolbox and rng.random() < settings.tiatoolbox:
         return tiatoolbox_stain.restained(_whole(pixels), settings.stain, rng).astype(np.float32)
-    return _restained(pixels, settings.stain, rng) if settings.stain else pixels
+    return _restained(pixels, settings, rng) if settings.stain or settings.density or settings.hue else pixels
 
 
-def _restained(pixels: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
-    """More or less of each stain: what laboratories differ in most."""
-    density = -np.log((pixels + 1) / 256)
-    factor = np.asarray(rng.uniform(1 - amount, 1 + amount, 3), np.float32)
+def _restained(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
+    """More or less of each stain, and of another colour: what laboratories differ in most."""
+    amount = settings.stain
+    factor = rng.uniform(1 - amount, 1 + amount, 3)
     offset = np.asarray(rng.uniform(-1, 1, 3) * amount / 3 * 0.46, np.float32)
-    stains = density @ _UNMIX * factor + offset
-    return np.asarray(256 * np.exp(-(stains @ _MIX)) - 1, np.float32)
+    if settings.density:
+        factor = factor * np.exp(rng.uniform(-1, 1) * np.log1p(settings.density))
+    mix = _MIX
+    if settings.hue:
+        mix = np.maximum(0, mix + rng.standard_normal((3, 3), np.float32) * np.float32(settings.hue))
+        mix = mix / np.linalg.norm(mix, axis=1, keepdims=True)
+    density = -np.log((pixels + 1) / 256)
+    stains = density @ _UNMIX * np.asarray(factor, np.float32) + offset
+    return np.asarray(256 * np.exp(-(stains @ mix)) - 1, np.float32)

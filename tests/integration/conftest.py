@@ -168,7 +168,13 @@ def sac(tmp_path_factory):
 def blocks16():
     """Settings that cut a slide of 1300 x 1500 pixels into 16 blocks of one tile."""
     chosen = ("grid.tile_px=256", "grid.halo_um=12", "grid.block_tiles=1", "classical.mpp=0.5")
-    return ("--tissue", "none", *(word for setting in chosen for word in ("--set", setting)))
+    return (
+        "--model",
+        "classical",
+        "--tissue",
+        "none",
+        *(word for setting in chosen for word in ("--set", setting)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from sac_wsi.testing.tiff_file import PyramidFile
 
 APERIO = "Aperio Image Library v11.2.1\n600x500 (256x256) JPEG/RGB Q=90"
 FORMS = (".geojson", ".geojson.gz", ".zip", ".tif", ".png")
-EVERYWHERE = ("--tissue", "none")
+EVERYWHERE = ("--model", "classical", "--tissue", "none")
 OFFSETS, COUNTS = "TileOffsets", "TileByteCounts"
 
 

@@ -35,7 +35,7 @@ COMMANDS = (
 )
 CONFIGS = sorted((ROOT / "configs" / "segment").glob("*.yaml"))
 FORMS = (".geojson", ".geojson.gz", ".zip", ".tif", ".png")
-EVERYWHERE = ("--tissue", "none")
+EVERYWHERE = ("--model", "classical", "--tissue", "none")
 TORCH = ("torch", "tiatoolbox")
 
 
@@ -240,9 +240,7 @@ def test_progress_goes_to_stderr_as_json_lines(sac, slide, tmp_path):
     ]
     assert all({"stage", "done", "total", "nuclei", "seconds"} == line.keys() for line in lines)
     assert len(done.out.splitlines()) == 1
-    assert all(line.startswith("{") or "classical" in line for line in done.err.splitlines())
-    quiet = sac("segment", slide, "--out", "m.geojson", "--model", "classical", *EVERYWHERE, cwd=tmp_path)
-    assert "No trained weights" not in quiet.err
+    assert all(line.startswith("{") for line in done.err.splitlines())
 
 
 def test_a_terminal_gets_a_bar(slide, tmp_path):
@@ -629,7 +627,7 @@ def test_export_of_a_damaged_store(sac, work, damage):
 
 
 def test_demo(sac, tmp_path):
-    sac("demo", "--out", "demo", cwd=tmp_path, timeout=120).went_well()
+    sac("demo", "--out", "demo", cwd=tmp_path, timeout=300).went_well()
     made = {p.name for p in (tmp_path / "demo").iterdir()}
     assert {"slide.tiff", "nuclei.geojson", "nuclei.zarr", "overlay.png", "density.png"} <= made
     sac("verify", "demo/nuclei.geojson", cwd=tmp_path).went_well()

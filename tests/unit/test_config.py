@@ -15,8 +15,14 @@ def test_every_config_loads(path):
 
 
 def test_the_file_of_defaults_tells_the_truth():
-    told, silent = load_config(CONFIGS / "classical.yaml"), SegmentConfig()
+    assert load_config(CONFIGS / "default.yaml") == SegmentConfig()
+    told, silent = load_config(CONFIGS / "classical.yaml"), SegmentConfig(model="classical")
     assert told == replace(silent, grid=silent.grid.resolved())
+
+
+def test_settings_of_a_method_that_is_not_used_are_refused():
+    with pytest.raises(ConfigError, match="the model is sac-tiny. Leave it out, or pass --model classical"):
+        load_config(overrides=["classical.min_od=0.1"])
 
 
 def test_a_file_changes_what_it_names_and_set_has_the_last_word(tmp_path):

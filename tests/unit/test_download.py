@@ -21,7 +21,14 @@ from sac_wsi.download import fetch
 from sac_wsi.errors import DownloadError, OutputError, RequestError, WriteError
 from sac_wsi.files import partial_name
 from sac_wsi.http_fetch import _OPENER, Patience, show
-from sac_wsi.model_files import MODEL_FILES, find_model_file, known_model, models_folder, own_model_files
+from sac_wsi.model_files import (
+    MODEL_FILES,
+    find_model_file,
+    known_model,
+    models_folder,
+    own_model_files,
+    shipped_path,
+)
 
 BODY = bytes(range(256)) * 3000
 HASH = hashlib.sha256(BODY).hexdigest()
@@ -624,6 +631,9 @@ def test_where_models_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("SAC_WSI_MODELS", "~/weights")
     assert str(models_folder()) == "/home/me/weights"
     monkeypatch.setenv("SAC_WSI_MODELS", str(tmp_path))
+    (tmp_path / "sac-tiny.safetensors").write_bytes(b"")
+    assert find_model_file("sac-tiny") == shipped_path("sac-tiny", non_commercial=False)
+    (tmp_path / "sac-tiny.safetensors").unlink()
     assert find_model_file("sam_vit_b") is None
     assert own_model_files() == []
     for name in ("sam_vit_b_01ec64.pth", "ours.safetensors"):

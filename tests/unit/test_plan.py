@@ -18,7 +18,8 @@ def test_a_plan_tells_two_runs_apart_by_what_decides_the_result(tmp_path):
     SyntheticSlide(seed=2, shape_yx=(600, 600)).write_tiff(tmp_path / "s.tiff")
 
     def manifest(*overrides):
-        return plans.make_plan(tmp_path / "s.tiff", load_config(overrides=overrides)).manifest()
+        config = load_config(overrides=["model=classical", *overrides])
+        return plans.make_plan(tmp_path / "s.tiff", config).manifest()
 
     assert manifest() == manifest("grid.block_tiles=2", "batch_tiles=1")
     assert manifest() != manifest("grid.tile_px=512")

@@ -33,7 +33,10 @@ settings = st.builds(
     blur_px=st.floats(0, 2),
     jpeg=st.floats(0, 1),
     noise=st.floats(0, 10),
+    density=st.floats(0, 2),
+    hue=st.floats(0, 0.2),
 )
+with_strands = settings.flatmap(lambda how: st.builds(replace, st.just(how), strands=st.floats(0, 1)))
 
 
 def coded(height, width, seed):
@@ -50,7 +53,7 @@ def crop_of(pair, side, how, seed, zoom=1.0):
     return random_crop(*pair[:2], side, how, np.random.default_rng(seed), zoom)
 
 
-@given(sizes, sizes, sides, settings, seeds, zooms)
+@given(sizes, sizes, sides, with_strands, seeds, zooms)
 def test_the_same_seed_gives_the_same_crop(height, width, side, how, seed, zoom):
     pair = coded(height, width, seed)
     before = pair[0].copy(), pair[1].copy()
@@ -125,10 +128,32 @@ def test_most_of_a_crop_is_inside_a_blob():
     assert np.isin(rgb, (0, 255)).all(axis=2).mean() > 0.5
 
 
-@given(sizes, sizes, sides, settings, seeds, zooms)
+@given(sizes, sizes, sides, with_strands, seeds, zooms)
 def test_no_label_is_made_up(height, width, side, how, seed, zoom):
     pair = coded(height, width, seed)
-    assert set(np.unique(crop_of(pair, side, how, seed, zoom)[1])) <= set(np.unique(pair[1]))
+    assert set(np.unique(crop_of(pair, side, how, seed, zoom)[1])) <= {0, *np.unique(pair[1])}
+
+
+def test_strands_hide_what_they_cover_and_nothing_else():
+    rgb, labels = np.full((128, 128, 3), 200, np.uint8), np.ones((128, 128), np.int32)
+    rgb[:40] = 60, 30, 90
+    how = replace(NONE, strands=1.0)
+    shares = []
+    for seed in range(20):
+        painted, cut = crop_of((rgb, labels), 128, how, seed)
+        unseen = (painted == rgb).all(axis=2)
+        shares.append((cut == 0).mean())
+        assert not (cut == 0)[40:][unseen[40:]].any()  # the dark rows have the strands' own colour
+    assert 0.02 < np.mean(shares) < 0.6
+
+
+def test_density_makes_tissue_darker_and_lighter_and_leaves_glass_alone():
+    tissue, glass = np.full((32, 32, 3), (180, 120, 170), np.uint8), np.full((32, 32, 3), 255, np.uint8)
+    labels = np.zeros((32, 32), np.int32)
+    how = replace(NONE, density=1.5)
+    means = [crop_of((tissue, labels), 32, how, seed)[0].mean() for seed in range(30)]
+    assert min(means) < 110 < tissue.mean() < 195 < max(means)
+    assert all((crop_of((glass, labels), 32, how, seed)[0] >= 254).all() for seed in range(5))
 
 
 @given(sizes, sizes, sides, settings, seeds, zooms)
@@ -155,6 +180,8 @@ def test_zoom_is_pixels_of_the_crop_per_pixel_of_the_image(height, width, seed):
     ("values", "told"),
     [
         ({"scale": -1.0}, r"augment\.scale is -1\.0: needed 0 or more"),
+        ({"density": -0.1}, r"augment\.density is -0\.1: needed 0 or more"),
+        ({"strands": 2.0}, r"augment\.strands is 2\.0, a chance"),
         ({"noise": float("nan")}, r"augment\.noise is nan"),
         ({"jpeg": 1.5}, r"augment\.jpeg is 1\.5, a chance: needed 0 to 1"),
         ({"normalise": -0.1}, r"augment\.normalise"),

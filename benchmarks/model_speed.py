@@ -1,0 +1,150 @@
+"""mm² a minute of a model that ships, beside the naive way, on a synthetic slide of 4,000 nuclei per mm².
+
+    python benchmarks/model_speed.py [--model sac-tiny] [--side 2048] [--rounds 3]
+
+Ours is `segment_slide` as it is, all outputs included. Naive is the same engine and the same weights, but one
+tile and one batch of prompts at a time, in float32, with SAM's own attention, and each prompt decoded on the
+whole embedding: what a loop over tiles does. It gets a slide of a quarter of the size. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import in_child, measured, origin
+
+from sac_wsi import load_config, segment_slide
+from sac_wsi.model.checkpoint import load_model
+from sac_wsi.model.choose import choose_segmenter
+from sac_wsi.model.features import Runner
+from sac_wsi.model.sac import build_model
+from sac_wsi.model.segmenter import SacSegmenter
+from sac_wsi.testing import SyntheticSlide
+
+WAYS = ("ours", "naive")
+MPP = 0.25
+
+
+class OneAfterAnother(Runner):
+    """Every operation on all threads, and the next tile when this one is done."""
+
+    def map(self, work: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
+        return [result for item in items for result in work([item])]
+
+
+@dataclass(frozen=True, eq=False)
+class Naive(SacSegmenter):
+    def _runner(self) -> Runner:
+        return _stock(self.path)
+
+
+@lru_cache(maxsize=1)
+def _stock(path: Path) -> Runner:
+    ours, header = load_model(path)
+    stock = build_model(header.card.size, exact_attention=False)
+    stock.load_state_dict(ours.state_dict())
+    stock.use_pixels(header.card.pixel_mean, header.card.pixel_std)
+    return OneAfterAnother(stock.eval(), "cpu", bf16=False)
+
+
+def segmenter_of(model: str, way: str, changes: dict[str, Any]) -> SacSegmenter:
+    ours = choose_segmenter(model, changes, device="cpu")
+    if way == "ours":
+        return ours
+    plain = replace(ours, precision="float32", settings=replace(ours.settings, window_cells=0))
+    return Naive(**{field.name: getattr(plain, field.name) for field in fields(plain)})
+
+
+def run(slide: Path, model: str, way: str, changes: dict[str, Any], folder: Path) -> dict[str, Any]:
+    done = segment_slide(
+        slide,
+        [folder / f"{way}.geojson"],
+        segmenter=segmenter_of(model, way, changes),
+        config=load_config(overrides=["tissue=none"]),
+        overwrite=True,
+    )
+    assert done.summary is not None
+    return {
+        "nuclei": done.summary.nuclei,
+        "segment_s": done.summary.wall_seconds,
+        "mm2": done.summary.tissue_mm2,
+    }
+
+
+def start_s(model: str, slide: Path, folder: Path) -> float:
+    """From the command line to its first line of progress."""
+    command = [sys.executable, "-c", "import sys; from sac_wsi.cli import main; sys.exit(main())", "segment"]
+    command += [str(slide), "--out", str(folder / "start.geojson"), "--model", model, "--tissue", "none"]
+    begin = time.perf_counter()
+    with subprocess.Popen([*command, "--overwrite"], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        child.stderr.readline()
+        seconds = time.perf_counter() - begin
+        child.terminate()
+        child.communicate()
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="sac-tiny")
+    parser.add_argument("--set", dest="changes", default="{}", help="JSON of `sac.*` settings")
+    parser.add_argument("--side", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=WAYS)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    if options.only:
+        slide = options.folder / f"{options.only}.tiff"
+        changes = json.loads(options.changes)
+        print(json.dumps(measured(lambda: run(slide, options.model, options.only, changes, options.folder))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for way, side in zip(WAYS, (options.side, options.side // 2), strict=True):
+            slide = SyntheticSlide(seed=9, shape_yx=(side, side), mpp=MPP, density_per_mm2=4000)
+            slide.write_tiff(Path(folder) / f"{way}.tiff")
+        _report(options, Path(folder))
+
+
+def _report(options: argparse.Namespace, folder: Path) -> None:
+    arguments = [*sys.argv[1:], "--folder", str(folder)]
+    rounds = [
+        {way: in_child(__file__, *arguments, "--only", way) for way in WAYS} for _ in range(options.rounds)
+    ]
+    starts = [start_s(options.model, folder / "ours.tiff", folder) for _ in range(options.rounds)]
+    print(origin() + f" torch {torch.__version__}, {torch.get_num_threads()} threads.\n")
+    print("| | mm² per minute | nuclei per mm² | peak MB |\n|---|--:|--:|--:|")
+    for way in WAYS:
+        speed, nuclei, peak = (
+            statistics.median(values)
+            for values in (
+                [60 * each[way]["mm2"] / each[way]["segment_s"] for each in rounds],
+                [each[way]["nuclei"] / each[way]["mm2"] for each in rounds],
+                [each[way]["peak_mb"] for each in rounds],
+            )
+        )
+        print(f"| {way} | {speed:.2f} | {nuclei:,.0f} | {peak:,.0f} |")
+    faster = statistics.median(
+        each["ours"]["mm2"] / each["ours"]["segment_s"] * each["naive"]["segment_s"] / each["naive"]["mm2"]
+        for each in rounds
+    )
+    print(f"\n* ours is **{faster:.1f} times** as fast as the naive way, median of {options.rounds} rounds")
+    print(f"* from the command line to the first word of progress: {statistics.median(starts):.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A model's ways to nuclei side by side, on labelled images.
+
+    python benchmarks/shipped_quality.py sac-tiny --data configs/train/unet_monuseg.yaml --part all \\
+        --data-set data.images=IMAGES --data-set data.labels=LABELS --way prompter --way prompter,tta=true
+
+Each --way is one row: the way, then any `sac.*` settings over the model's own. Time is that of the whole
+evaluation, reading and scoring too. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from machine import origin
+
+from sac_wsi.config import load_config, read_settings
+from sac_wsi.evaluate_model import evaluate_model, tile_of
+from sac_wsi.metrics import Scores
+from sac_wsi.plan import make_segmenter
+from sac_wsi.segmenter import Segmenter
+from sac_wsi.train.config import DataSettings
+from sac_wsi.train.source import open_source
+from sac_wsi.typed import build
+
+MEASURES = ("dice", "f1_pooled", "aji", "pq", "dq", "sq", "f1_det")
+
+
+def segmenter_of(model: str, way: str) -> Segmenter:
+    """``way`` is prompter, semantic or instance and what else is to differ, or "as it ships"."""
+    if way == "classical":
+        return make_segmenter(load_config(overrides=["model=classical"]))
+    first, *more = way.split(",")
+    chosen = [] if first == "as it ships" else [f"sac.way={first}"]
+    return make_segmenter(
+        load_config(overrides=[f"model={model}", *chosen, *(f"sac.{told}" for told in more)])
+    )
+
+
+def row(way: str, scores: Scores, core_s: float) -> str:
+    values = {**scores.mean, "f1_pooled": scores.f1_pooled}
+    told = [f"{100 * values[name]:.1f}" for name in MEASURES]
+    interval = scores.intervals["pq"]
+    told[MEASURES.index("pq")] += f" ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+    return f"| {way} | {' | '.join(told)} | {core_s:.0f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("--data", type=Path, required=True, help="a training config, for its data")
+    parser.add_argument("--data-set", action="append", default=[], help="data.KEY=VALUE")
+    parser.add_argument("--part", choices=("train", "val", "test", "all"), default="val")
+    parser.add_argument("--way", action="append", help="default: as it ships")
+    options = parser.parse_args()
+    settings = build(DataSettings, read_settings(options.data, options.data_set)["data"], "data.")
+    print(origin() + "\n")
+    print(f"| {options.model} on {options.part} | {' | '.join(MEASURES)} | core s |")
+    print(f"|---|{'--:|' * (len(MEASURES) + 1)}")
+    for way in options.way or ["as it ships"]:
+        segmenter = segmenter_of(options.model, way)
+        images = open_source(settings, segmenter.mpp, tile_of(segmenter)[0]).part(options.part)
+        begin = time.process_time()
+        scores = evaluate_model(segmenter, images)
+        print(row(way, scores, time.process_time() - begin), flush=True)
+
+
+if __name__ == "__main__":
+    main()
