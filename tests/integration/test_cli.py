@@ -423,7 +423,7 @@ def test_tissue_from_a_file(sac, slide, made, tmp_path):
     ring = [[100, 50], [450, 120], [400, 500], [150, 420], [100, 50]]
     region = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
     (tmp_path / "r.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [region]}))
-    args = ("segment", slide, "--out", "n.geojson", "--json", "--tissue", "r.geojson")
+    args = ("segment", slide, "--out", "n.geojson", "--json", "--model", "classical", "--tissue", "r.geojson")
     summary = sac(*args, cwd=tmp_path).went_well().json
     run, whole = Run.open(tmp_path / "n.geojson"), Run.open(made / "n.geojson")
     import shapely
