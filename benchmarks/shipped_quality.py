@@ -1,7 +1,7 @@
 """A model's ways to nuclei side by side, on labelled images.
 
     python benchmarks/shipped_quality.py sac-tiny --data configs/train/unet_monuseg.yaml --part all \\
-        --data-set data.images=IMAGES --data-set data.labels=LABELS --way prompter --way prompter,tta=true
+        --data-set data.images=IMAGES --data-set data.labels=LABELS --way prompter --way prompter,tta=8
 
 Each --way is one row: the way, then any `sac.*` settings over the model's own. Time is that of the whole
 evaluation, reading and scoring too. Prints Markdown.

@@ -1,6 +1,6 @@
 """Make a training run's checkpoint one of those that ship: half precision, its name and use settled.
 
-    python pipelines/ship_weights.py runs/sac_mini/best.safetensors sac-tiny --set tta=true \\
+    python pipelines/ship_weights.py runs/sac_mini/best.safetensors sac-tiny --set tta=2 \\
         --metric monuseg_zero_shot_dice=0.79
 
 What may not be used commercially goes to sac_wsi/weights/research, which the wheel leaves out.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tta",
     is_flag=True,
-    help="Average the U-Net's maps over a tile's turns and mirror images: better, several times slower.",
+    help="Average the U-Net's maps over all turns and mirror images of a tile: better, several times slower.",
 )
 @click.option("--mpp", type=float, help="Micrometres per pixel of the slide, where its file does not say.")
 @click.option(
@@ -99,7 +99,7 @@ def command(
 
     named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
     given = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value is not None}
-    chosen = [f"{key}={text}" for key, text in given.items()] + ["sac.tta=true"] * tta
+    chosen = [f"{key}={text}" for key, text in given.items()] + ["sac.tta=8"] * tta
     config = load_config(config_file, [*overrides, *chosen])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr that --out asks for: leave one out.")

@@ -98,8 +98,8 @@ def features(
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
         seen = model.look(images, embed=settings.way != "prompter")
         maps = None if seen.maps is None else seen.maps.float().sigmoid()
-        if maps is not None and settings.tta:
-            maps = _averaged(model, images, maps)
+        if maps is not None and settings.tta > 1:
+            maps = _averaged(model, images, maps, settings.tta)
     told = None if maps is None else maps.cpu().numpy()
     return [
         Features(
@@ -110,14 +110,16 @@ def features(
     ]
 
 
-def _averaged(model: SacModel, images: Tensor, maps: Tensor) -> Tensor:
-    """The mean of the ``maps`` and those of the tiles in the square's seven other symmetries."""
-    for quarters in range(4):
-        for mirrored in (False, True):
-            if quarters or mirrored:
-                seen = model.maps(_moved(images, quarters, mirrored)).float().sigmoid()
-                maps = maps + _moved_back(seen, quarters, mirrored)
-    return maps / 8
+_VIEWS = ((0, False), (2, False), (1, True), (3, True), (1, False), (3, False), (0, True), (2, True))
+"""Quarter turns, mirrored before or not: the square's symmetries, the first ones as unlike as can be."""
+
+
+def _averaged(model: SacModel, images: Tensor, maps: Tensor, views: int) -> Tensor:
+    """The mean of the ``maps`` and those of the tiles in other symmetries of the square."""
+    for quarters, mirrored in _VIEWS[1:views]:
+        seen = model.maps(_moved(images, quarters, mirrored)).float().sigmoid()
+        maps = maps + _moved_back(seen, quarters, mirrored)
+    return maps / views
 
 
 def _moved(images: Tensor, quarters: int, mirrored: bool) -> Tensor:

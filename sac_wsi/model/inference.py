@@ -10,6 +10,7 @@ from sac_wsi.prompts import CentreSettings, PointSettings
 
 Way = Literal["semantic", "instance", "prompter"]
 WAYS: tuple[Way, ...] = ("semantic", "instance", "prompter")
+MOST_VIEWS = 8
 MOST_PROMPTS = 4096
 """Of a tile, a person's first: noise in a map must not take a day to decode."""
 
@@ -30,8 +31,8 @@ class InferenceSettings:
     min_score         instance: less certain nuclei are dropped
     min_area_um2      smaller objects are dropped
     prompts_at_once   instance: prompts in one decoder call
-    tta               the prompter's maps are the mean over the eight turns and mirror images of a tile:
-                      better maps, for eight times the prompter's time
+    tta               how many of a tile's eight turns and mirror images the prompter's maps are averaged
+                      over: better maps, for as many times the prompter's time
     """
 
     way: Way = "semantic"
@@ -46,11 +47,13 @@ class InferenceSettings:
     min_score: float = 0.0
     min_area_um2: float = 4.0
     prompts_at_once: int = 64
-    tta: bool = False
+    tta: int = 1
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:
             raise ConfigError(f"sac.way is {self.way!r}: needed {', '.join(WAYS)}.")
+        if not 1 <= self.tta <= MOST_VIEWS:
+            raise ConfigError(f"sac.tta is {self.tta}: needed 1 to {MOST_VIEWS}.")
         for name in ("mask_probability", "nms_iou", "min_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"sac.{name} is {getattr(self, name)}: needed 0 to 1.")

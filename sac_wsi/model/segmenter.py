@@ -41,7 +41,7 @@ class SacSegmenter:
         size, way = self.header.card.size, self.settings.way
         if size.family == "unet" and way != "prompter":
             raise ConfigError(f"{self.name} is a U-Net alone: needed sac.way=prompter, found {way}.")
-        if size.family == "sam" and self.settings.tta:
+        if size.family == "sam" and self.settings.tta > 1:
             raise ConfigError(f"{self.name} has no prompter, whose maps --tta averages: leave it out.")
         if size.family == "sam" and way == "prompter":
             raise ConfigError(f"{self.name} has no prompter: pass --set sac.way=semantic or instance.")

@@ -210,14 +210,33 @@ def test_averaged_maps_turn_with_the_tile(make_model, way, quarters, mirrored):
 
     runner = Runner(make_model(maps=3), "cpu", False)
     rgb = pixels(64, 64)
-    settings = InferenceSettings(way=way, tta=True)
+    settings = InferenceSettings(way=way, tta=8)
     (straight,), (moved,) = (features(runner, [image], settings) for image in (rgb, turned(rgb)))
     for one, other in zip(straight.maps, moved.maps, strict=True):
         np.testing.assert_allclose(other, turned(one), atol=1e-5)
 
 
+def test_two_views_are_a_tile_and_its_half_turn(make_model):
+    runner, rgb = Runner(make_model(maps=3), "cpu", False), pixels(64, 64)
+
+    def maps(image, views):
+        [found] = features(
+            runner, [np.ascontiguousarray(image)], InferenceSettings(way="prompter", tta=views)
+        )
+        return found.maps
+
+    turned = np.rot90(maps(np.rot90(rgb, 2), 1), 2, (1, 2))
+    np.testing.assert_allclose(maps(rgb, 2), (maps(rgb, 1) + turned) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("views", [0, 9])
+def test_views_that_there_are_not(views):
+    with pytest.raises(ConfigError, match="needed 1 to 8"):
+        InferenceSettings(tta=views)
+
+
 def test_averaged_maps_are_other_maps(make_segmenter):
-    alone, averaged = make_segmenter("prompter"), make_segmenter("prompter", tta=True)
+    alone, averaged = make_segmenter("prompter"), make_segmenter("prompter", tta=8)
     assert alone.fingerprint != averaged.fingerprint
     assert not same(alone.segment([tile()])[0], averaged.segment([tile()])[0])
 
