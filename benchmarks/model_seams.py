@@ -2,10 +2,10 @@
 
     python benchmarks/model_seams.py IMAGE [IMAGE ...] [--model sac-tiny] [--mpp 0.25]
 
-The images, cut to the size of the smallest, are laid out as one large image; it is segmented, and once more
-with half a core of mirrored pixels before its first row and column. Both label maps are compared by panoptic
-quality: all nuclei, those whose centroid lies within 5 µm of a seam of either run, and the others. Prints
-Markdown.
+The images (as many as fill whole rows, cut to the size of the smallest) are laid out as one large image. It is
+segmented, and once more with half a core of mirrored pixels before its first row and column. Both label maps
+are compared by panoptic quality: all nuclei, those whose centroid lies within 5 µm of a seam of either run,
+and the others. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def laid_out(paths: list[Path], mpp: float | None) -> tuple[Rgb, float]:
         with open_slide(path, mpp=mpp) as slide:
             pixels.append(slide.read_level(0, Box.of_shape(slide.info.shape_yx)))
             resolutions.append(require_mpp(slide.info))
+    if len(set(resolutions)) > 1:
+        raise SystemExit(f"the images have {sorted(set(resolutions))} µm per pixel: pass --mpp")
     across = math.isqrt(len(pixels))
     height, width = (min(each.shape[axis] for each in pixels) for axis in (0, 1))
     whole = [each[:height, :width] for each in pixels[: len(pixels) // across * across]]

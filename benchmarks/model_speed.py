@@ -4,7 +4,7 @@
 
 Ours is `segment_slide` as it is, all outputs included. Naive is the same engine and the same weights, but one
 tile and one batch of prompts at a time, in float32, with SAM's own attention, and each prompt decoded on the
-whole embedding: what a loop over tiles does. It gets a slide of a quarter of the size. Prints Markdown.
+whole embedding: what a loop over tiles does. Loading the model counts for both. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from sac_wsi import load_config, segment_slide
 from sac_wsi.model.checkpoint import load_model
 from sac_wsi.model.choose import choose_segmenter
 from sac_wsi.model.features import Runner
+from sac_wsi.model.lora import merge_lora
 from sac_wsi.model.sac import build_model
 from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.testing import SyntheticSlide
@@ -56,6 +57,8 @@ def _stock(path: Path) -> Runner:
     stock = build_model(header.card.size, exact_attention=False)
     stock.load_state_dict(ours.state_dict())
     stock.use_pixels(header.card.pixel_mean, header.card.pixel_std)
+    if stock.image_encoder is not None:
+        merge_lora(stock.image_encoder)
     return OneAfterAnother(stock.eval(), "cpu", bf16=False)
 
 
@@ -90,7 +93,9 @@ def start_s(model: str, slide: Path, folder: Path) -> float:
     begin = time.perf_counter()
     with subprocess.Popen([*command, "--overwrite"], stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
-        child.stderr.readline()
+        line = child.stderr.readline()
+        if '"stage"' not in line:
+            raise SystemExit(line)
         seconds = time.perf_counter() - begin
         child.terminate()
         child.communicate()
@@ -109,14 +114,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.only:
-        slide = options.folder / f"{options.only}.tiff"
+        slide = options.folder / "slide.tiff"
         changes = json.loads(options.changes)
         print(json.dumps(measured(lambda: run(slide, options.model, options.only, changes, options.folder))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        for way, side in zip(WAYS, (options.side, options.side // 2), strict=True):
-            slide = SyntheticSlide(seed=9, shape_yx=(side, side), mpp=MPP, density_per_mm2=4000)
-            slide.write_tiff(Path(folder) / f"{way}.tiff")
+        slide = SyntheticSlide(seed=9, shape_yx=(options.side,) * 2, mpp=MPP, density_per_mm2=4000)
+        slide.write_tiff(Path(folder) / "slide.tiff")
         _report(options, Path(folder))
 
 
@@ -125,7 +129,7 @@ def _report(options: argparse.Namespace, folder: Path) -> None:
     rounds = [
         {way: in_child(__file__, *arguments, "--only", way) for way in WAYS} for _ in range(options.rounds)
     ]
-    starts = [start_s(options.model, folder / "ours.tiff", folder) for _ in range(options.rounds)]
+    starts = [start_s(options.model, folder / "slide.tiff", folder) for _ in range(options.rounds)]
     print(origin() + f" torch {torch.__version__}, {torch.get_num_threads()} threads.\n")
     print("| | mm² per minute | nuclei per mm² | peak MB |\n|---|--:|--:|--:|")
     for way in WAYS:

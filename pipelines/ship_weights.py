@@ -1,9 +1,10 @@
 """Make a training run's checkpoint one of those that ship: half precision, its name and use settled.
 
-    python pipelines/ship_weights.py runs/sac_mini/best.safetensors sac-tiny --set tta=2 \\
-        --metric monuseg_zero_shot_dice=0.79
+    python pipelines/ship_weights.py runs/sac_tiny/best.safetensors sac-tiny --set way=prompter --set tta=2 \\
+        --metric monuseg_zero_shot_pq=0.49
 
-What may not be used commercially goes to sac_wsi/weights/research, which the wheel leaves out.
+The run's own scores are left out: they are of other settings, in single precision. What may not be used
+commercially goes to sac_wsi/weights/research, which the wheel leaves out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 
 from sac_wsi import SacWsiError
 from sac_wsi.config import read_settings
+from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint import load_model, save_checkpoint
 from sac_wsi.model.choose import merged
 from sac_wsi.model.inference import InferenceSettings
@@ -44,16 +46,29 @@ def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, flo
         card,
         name=name,
         inference=build(InferenceSettings, use, "sac."),
-        metrics={**card.metrics, **metrics},
+        metrics=metrics,
     )
-    path = shipped_path(name, non_commercial=card.training.non_commercial)
+    forbids = card.training.non_commercial
+    if forbids != ("-NC" in card.training.licence):
+        raise ConfigError(
+            f"{checkpoint} has the licence {card.training.licence} and non_commercial {forbids}: needed both "
+            "to say the same. Train with --set licence=… of the data."
+        )
+    path = shipped_path(name, non_commercial=forbids)
+    other = shipped_path(name, non_commercial=not forbids)
+    if other.exists():
+        raise ConfigError(f"{other} has this name already: needed another, or remove it.")
     save_checkpoint(path, model, card, torch.float16)
     return path
 
 
 def main() -> int:
     options = parser().parse_args()
-    metrics = {key: float(value) for key, _, value in (told.partition("=") for told in options.metrics)}
+    try:
+        metrics = {key: float(value) for key, value in (told.split("=") for told in options.metrics)}
+    except ValueError:
+        print(f"ship_weights: --metric {options.metrics}: needed NAME=NUMBER", file=sys.stderr)
+        return 2
     try:
         path = ship(options.checkpoint, options.name, options.changes, metrics)
     except SacWsiError as error:

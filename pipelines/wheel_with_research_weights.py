@@ -1,14 +1,19 @@
-"""A build hook of hatch, off by default: puts the weights for research into the wheel.
+"""A build hook of hatch: puts the weights for research into the wheel where somebody asks for it.
 
-HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip wheel --no-deps .
+    SAC_WSI_RESEARCH_WEIGHTS=1 pip wheel --no-deps .
+
+From a git checkout: the source archive has no such weights either.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+SWITCH = "SAC_WSI_RESEARCH_WEIGHTS"
 FOLDER = "sac_wsi/weights/research"
 
 
@@ -18,4 +23,9 @@ class ResearchWeights(BuildHookInterface):  # type: ignore[misc]
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        build_data["force_include"][f"{self.root}/{FOLDER}"] = FOLDER
+        if os.environ.get(SWITCH) != "1" or version == "editable":
+            return
+        folder = Path(self.root) / FOLDER
+        if not folder.is_dir():
+            raise RuntimeError(f"{SWITCH} is 1 and there is no {FOLDER} here: build from a git checkout.")
+        build_data["force_include"][str(folder)] = FOLDER

@@ -15,6 +15,7 @@ SAM_LICENCE = "Apache-2.0"
 OURS = ".safetensors"
 _SHIPPED = Path(__file__).parent / "weights"
 _RESEARCH = "research"
+RESEARCH = "sac-tiny-research"
 _LONGEST_HEADER = 1 << 24
 
 

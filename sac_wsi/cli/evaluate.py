@@ -21,7 +21,7 @@ _DISTANCE = "hausdorff_px"
 @click.command("evaluate")
 @click.option("--pred", type=click.Path(path_type=Path), help="Folder of predicted label images.")
 @click.option("--truth", type=click.Path(path_type=Path), help="Folder of true label images.")
-@click.option("--model", help="Instead of --pred: classical, or a checkpoint.")
+@click.option("--model", help="Instead of --pred: sac-tiny, classical, or a checkpoint.")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="With --model: a training config, for its data."
 )

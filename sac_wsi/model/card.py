@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from sac_wsi.errors import CheckpointError, ConfigError
-from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.inference import MOST_VIEWS, InferenceSettings
 from sac_wsi.model.sac import PIXEL_MEAN, PIXEL_STD
 from sac_wsi.model.sizes import ModelSize
 from sac_wsi.typed import build
@@ -77,6 +77,9 @@ def card_from_json(text: str, where: str) -> Card:
         form = values.pop("format")
         if form != FORMAT:
             raise CheckpointError(f"{where} has format {form}, needed {FORMAT}: install a newer sac-wsi.")
+        use = values["inference"]
+        if isinstance(use["tta"], bool):  # as long as it was all views or one
+            use["tta"] = MOST_VIEWS if use["tta"] else 1
         return build(Card, values)
     except (ConfigError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{where} has a header that cannot be used: {error}") from None

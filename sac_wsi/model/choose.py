@@ -14,7 +14,7 @@ from sac_wsi.model.checkpoint import read_header, sam_header
 from sac_wsi.model.features import resolve
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.segmenter import SacSegmenter
-from sac_wsi.model_files import find_model_file, own_model_files, shipped_model_files
+from sac_wsi.model_files import RESEARCH, find_model_file, own_model_files, shipped_model_files
 from sac_wsi.typed import build
 
 
@@ -52,6 +52,11 @@ def find_checkpoint(model: str) -> Path:
         return path
     if found := find_model_file(model):
         return found
+    if model == RESEARCH:
+        raise ConfigError(
+            f"{RESEARCH} is for non-commercial use only and no part of the installed package. Pass its file "
+            f"from a git checkout: --model sac_wsi/weights/research/{RESEARCH}.safetensors"
+        )
     known = ["classical", *(file.stem for file in (*shipped_model_files(), *own_model_files()))]
     near = difflib.get_close_matches(model, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}, or a file."

@@ -63,8 +63,8 @@ def out(case):
 
 
 def begun(run: subprocess.Popen) -> None:
-    """Wait for the first word: the libraries are loaded, the work begins."""
-    assert run.stderr.readline()
+    """Wait for the first progress: the libraries are loaded, the work begins."""
+    assert any('"stage"' in line for line in run.stderr)
 
 
 def wait_for(condition, seconds=60.0):

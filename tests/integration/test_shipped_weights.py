@@ -1,20 +1,23 @@
 """What comes along works out of the box, and what may not go along stays behind."""
 
-import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sac_wsi.errors import ConfigError
 from sac_wsi.label_files import read_labels
 from sac_wsi.masks import labels_from_nuclei
 from sac_wsi.metrics import score_image
-from sac_wsi.model.checkpoint import read_header, verify
+from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint, verify
+from sac_wsi.model.choose import find_checkpoint
 from sac_wsi.model_files import shipped_model_files, shipped_path
 from sac_wsi.run import Run
 from sac_wsi.testing import SyntheticSlide
@@ -67,8 +70,8 @@ def test_without_a_word_about_models_it_finds_nuclei(sac, tmp_path):
     assert found.dice > 0.7
 
 
-def test_on_tissue_that_it_has_not_learnt_from(sac, tmp_path):
-    """Of a patient of TNBC that was held back."""
+def test_on_an_image_of_tissue(sac, tmp_path):
+    """The weights learnt from all of TNBC in the end: this shows that they work at all."""
     if not TNBC.exists():
         pytest.skip("the labelled images are not here")
     name = "04_1"
@@ -97,33 +100,63 @@ def test_the_list_of_models(sac, tmp_path):
     assert described["name"] == "sac-tiny"
 
 
-@pytest.mark.parametrize("switched_on", [False, True])
-def test_the_wheel_leaves_out_what_is_for_research(tmp_path, switched_on):
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    switch = {"HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1"} if switched_on else {}
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **switch}, capture_output=True, text=True, check=False
+def built(what, folder, **environment):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", what, "-d", str(folder)]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.parametrize("switch", ["0", "1"])
+def test_the_wheel_leaves_out_what_is_for_research(tmp_path, switch):
+    done = built("wheel", tmp_path, SAC_WSI_RESEARCH_WEIGHTS=switch)
     assert done.returncode == 0, done.stderr
     [wheel] = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "sac_wsi/weights/sac-tiny.safetensors" in names
     assert "sac_wsi/weights/LICENSE" in names
-    research = {name for name in names if "research/" in name}
-    assert research == (
-        {f"sac_wsi/weights/research/{name}" for name in ("LICENSE", RESEARCH.name)} if switched_on else set()
-    )
+    weights = {name for name in names if name.endswith(".safetensors")}
+    research = {f"sac_wsi/weights/research/{RESEARCH.name}"} if switch == "1" else set()
+    assert weights == {f"sac_wsi/weights/{TINY.name}"} | research
+    assert ("sac_wsi/weights/research/LICENSE" in names) == bool(research)
 
 
-def test_shipping_keeps_the_card_and_halves_the_file(sac, tmp_path, monkeypatch):
-    sys.path.insert(0, str(ROOT / "pipelines"))
+def test_the_source_archive_holds_no_weights_for_research_and_no_data(tmp_path):
+    done = built("sdist", tmp_path)
+    assert done.returncode == 0, done.stderr
+    [archive] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as inside:
+        names = {name.partition("/")[2] for name in inside.getnames()}
+    assert {"README.md", "LICENSE", "pyproject.toml", "pipelines/ship_weights.py"} <= names
+    assert {name for name in names if name.endswith((".safetensors", ".pt", ".zip"))} == {
+        f"sac_wsi/weights/{TINY.name}"
+    }
+
+
+def test_without_its_file_the_research_model_is_not_guessed_at(monkeypatch):
+    monkeypatch.setattr("sac_wsi.model_files._SHIPPED", Path("nowhere"))
+    with pytest.raises(ConfigError, match=r"non-commercial use only .* --model sac_wsi/weights/research/"):
+        find_checkpoint("sac-tiny-research")
+
+
+def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "pipelines"))
     monkeypatch.setattr("sac_wsi.model_files._SHIPPED", tmp_path)
     from ship_weights import ship
 
-    path = ship(TINY, "again", ["min_score=0.25"], {"zero_shot_pq": 0.5})
+    model, header = load_model(TINY)
+    free, forbids = tmp_path / "free.safetensors", tmp_path / "forbids.safetensors"
+    save_checkpoint(free, model, replace(header.card, metrics={"validation_pq": 0.9}))
+    terms = replace(header.card.training, licence="CC-BY-NC-SA-4.0", non_commercial=True)
+    save_checkpoint(forbids, model, replace(header.card, training=terms))
+    path = ship(free, "again", ["min_score=0.25"], {"zero_shot_pq": 0.5})
     assert path == tmp_path / "again.safetensors"
-    before, after = read_header(TINY).card, read_header(path).card
-    assert (after.name, after.inference.min_score) == ("again", 0.25)
-    assert after.metrics == {**before.metrics, "zero_shot_pq": 0.5}
-    assert json.loads(after.to_json())["size"] == json.loads(before.to_json())["size"]
+    card = read_header(path).card
+    assert (card.name, card.inference.min_score, card.metrics) == ("again", 0.25, {"zero_shot_pq": 0.5})
+    assert path.stat().st_size < 0.6 * free.stat().st_size
     assert verify(path) == []
+    assert ship(forbids, "other", [], {}) == tmp_path / "research" / "other.safetensors"
+    with pytest.raises(ConfigError, match="has this name already"):
+        ship(forbids, "again", [], {})
+    save_checkpoint(forbids, model, replace(header.card, training=replace(terms, licence="CC-BY-4.0")))
+    with pytest.raises(ConfigError, match="needed both to say the same"):
+        ship(forbids, "third", [], {})

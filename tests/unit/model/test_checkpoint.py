@@ -136,6 +136,13 @@ def test_a_card_survives_its_json(card):
     assert card_from_json(card.to_json(), "here") == card
 
 
+@pytest.mark.parametrize(("before", "views"), [(False, 1), (True, 8)])
+def test_a_card_from_when_tta_was_a_switch(card, before, views):
+    values = json.loads(card.to_json())
+    values["inference"]["tta"] = before
+    assert card_from_json(json.dumps(values), "here").inference.tta == views
+
+
 def test_a_card_that_contradicts_itself(card):
     with pytest.raises(ConfigError, match="low <= mpp"):
         replace(card, mpp_range=(0.3, 0.5))
