@@ -2,7 +2,7 @@
 
     python benchmarks/model_seams.py IMAGE [IMAGE ...] [--model sac-tiny] [--mpp 0.25]
 
-The images (as many as fill whole rows, cut to the size of the smallest) are laid out as one large image. It is
+The images (as many as fill whole rows, cut to the smallest size) are laid out as one large image. It is
 segmented, and once more with half a core of mirrored pixels before its first row and column. Both label maps
 are compared by panoptic quality: all nuclei, those whose centroid lies within 5 µm of a seam of either run,
 and the others. Prints Markdown.

@@ -79,7 +79,7 @@ def known_model(name: str) -> ModelFile:
 
 def shipped_model_files() -> list[Path]:
     """The weights that came along; those for research only are left out of the wheel."""
-    return sorted(_SHIPPED.glob(f"**/*{OURS}"))
+    return sorted(_SHIPPED.glob(f"**/*{OURS}"), key=lambda path: path.name)
 
 
 def shipped_path(name: str, *, non_commercial: bool) -> Path:

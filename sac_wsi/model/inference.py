@@ -28,7 +28,8 @@ class InferenceSettings:
     multimask         instance: the best of SAM's three alternatives instead of its single answer
     box_round         instance: a second call with the first mask's box
     nms_iou           instance: masks that share more are one nucleus
-    min_score         instance: less certain nuclei are dropped
+    min_score         instance: nuclei whose mask the model itself scores lower are dropped
+    min_probability   semantic, prompter: nuclei of a lower mean probability are dropped
     min_area_um2      smaller objects are dropped
     prompts_at_once   instance: prompts in one decoder call
     tta               how many of a tile's eight turns and mirror images the prompter's maps are averaged
@@ -45,6 +46,7 @@ class InferenceSettings:
     box_round: bool = False
     nms_iou: float = 0.5
     min_score: float = 0.0
+    min_probability: float = 0.0
     min_area_um2: float = 4.0
     prompts_at_once: int = 64
     tta: int = 1
@@ -54,7 +56,7 @@ class InferenceSettings:
             raise ConfigError(f"sac.way is {self.way!r}: needed {', '.join(WAYS)}.")
         if not 1 <= self.tta <= MOST_VIEWS:
             raise ConfigError(f"sac.tta is {self.tta}: needed 1 to {MOST_VIEWS}.")
-        for name in ("mask_probability", "nms_iou", "min_score"):
+        for name in ("mask_probability", "nms_iou", "min_score", "min_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"sac.{name} is {getattr(self, name)}: needed 0 to 1.")
         if self.negatives < 0 or self.window_cells < 0 or self.min_area_um2 < 0 or self.prompts_at_once < 1:

@@ -97,4 +97,4 @@ def split(
     total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)[1:]
     scores = (total / np.maximum(area, 1)).astype(np.float32)
     found = nuclei_from_labels(labels, corner_yx, scores)
-    return found.take(found.score >= settings.min_score)
+    return found.take(found.score >= settings.min_probability)

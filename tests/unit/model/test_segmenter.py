@@ -251,3 +251,14 @@ def test_nuclei_part_at_the_boundary_maps_valley():
     settings = InferenceSettings(way="prompter")
     found = split(maps[0], maps, seeds, (0, 0), settings, 0.5)
     assert sorted(found.box[:, 1].tolist()) in ([4, 11], [4, 12])
+
+
+def test_unsure_nuclei_are_left_out_by_their_probability():
+    maps = np.zeros((3, 20, 40), np.float32)
+    maps[0, 4:12, 4:12], maps[0, 4:12, 24:32] = 0.9, 0.55
+    seeds = np.array([[8, 8], [8, 28]], np.int32)
+
+    def found(**chosen):
+        return len(split(maps[0], maps, seeds, (0, 0), InferenceSettings(way="prompter", **chosen), 0.5))
+
+    assert (found(), found(min_probability=0.6), found(min_score=0.6)) == (2, 1, 2)
