@@ -77,8 +77,9 @@ def make_plan(
 ) -> Plan:
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
+    slide_mpp = require_mpp(info)
     segmenter = segmenter or make_segmenter(config)  # after what is wrong at once: it may bring torch
-    _refuse_other_resolution(segmenter, require_mpp(info))
+    _refuse_other_resolution(segmenter, slide_mpp)
     config = replace(config, grid=_grid_settings(config, segmenter))
     frame = frame_for(info, segmenter.mpp)
     if config.points:
@@ -91,7 +92,7 @@ def make_plan(
     return Plan(
         slide=path,
         info=info,
-        mpp=require_mpp(info),
+        mpp=slide_mpp,
         mpp_given=mpp,
         config=config,
         segmenter=segmenter,

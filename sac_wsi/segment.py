@@ -27,7 +27,7 @@ from sac_wsi.plan import Plan, make_plan, tissue_of
 from sac_wsi.publish import begin_publishing, write_table, write_tiles_and_tissue
 from sac_wsi.run import Run, Summary
 from sac_wsi.seams import settle_seams
-from sac_wsi.segmenter import ModelSegmenter, Segmenter
+from sac_wsi.segmenter import ModelSegmenter, Segmenter, terms_warning
 from sac_wsi.store import FORMAT, read_provenance
 from sac_wsi.tissue import TissueMask
 from sac_wsi.work import FOUND, Clock, SegmentBlock, fail_block, open_same, tallies
@@ -239,7 +239,7 @@ def _provenance(
         "warnings": [
             *plan.info.warnings,
             *(_TISSUE_FLAGS[flag] for flag in tissue.flags),
-            *_terms_warning(plan.segmenter),
+            *terms_warning(plan.segmenter),
         ],
     }
 
@@ -249,12 +249,6 @@ def _terms(segmenter: Segmenter) -> dict[str, Any]:
     if not isinstance(segmenter, ModelSegmenter):
         return {}
     return {"licence": segmenter.licence, "non_commercial": segmenter.non_commercial}
-
-
-def _terms_warning(segmenter: Segmenter) -> list[str]:
-    if isinstance(segmenter, ModelSegmenter) and segmenter.non_commercial:
-        return [f"the weights of {segmenter.name} are for non-commercial use only ({segmenter.licence})"]
-    return []
 
 
 def _summary(run: Run, outputs: Outputs, reused: bool, watch: _Watch, wall_seconds: float) -> Summary:

@@ -73,3 +73,10 @@ class ModelSegmenter(Segmenter, Protocol):
 
     def with_points(self, points_yx: NDArray[np.int32], positive: NDArray[np.bool_]) -> ModelSegmenter:
         """Itself with a person's points, pixels of the frame."""
+
+
+def terms_warning(segmenter: Segmenter) -> list[str]:
+    """What has to be said each time weights are used that are not for every use."""
+    if isinstance(segmenter, ModelSegmenter) and segmenter.non_commercial:
+        return [f"the weights of {segmenter.name} are for non-commercial use only ({segmenter.licence})"]
+    return []

@@ -98,6 +98,7 @@ def _of_model(
     from sac_wsi.config import load_config, read_settings
     from sac_wsi.evaluate_model import evaluate_model, tile_of
     from sac_wsi.plan import make_segmenter
+    from sac_wsi.segmenter import terms_warning
     from sac_wsi.train.config import DataSettings
     from sac_wsi.train.source import open_source
     from sac_wsi.typed import build
@@ -109,6 +110,8 @@ def _of_model(
     named = {"model": model, "sam_checkpoint": sam_checkpoint}
     chosen = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     segmenter = make_segmenter(load_config(None, [*(c for c in overrides if c not in of_data), *chosen]))
+    for warning in terms_warning(segmenter):
+        click.echo(f"warning: {warning}", err=True)
     settings = build(DataSettings, told, "data.")
     images = open_source(settings, segmenter.mpp, tile_of(segmenter)[0]).part(part)
     with image_progress("evaluate", len(images)) as on_image:

@@ -41,7 +41,8 @@ class AugmentSettings:
     density     of all stains together, from 1 / (1 + density) to 1 + density: some laboratories stain two and
                 three times as strongly as others
     stain       of the factors on each stain's density; a third of it of its offset
-    hue         standard deviation of the stains' own colours
+    hue         standard deviation of the stains' own colours; this and density only where TIAToolbox does not
+                change the crop's stains
     colour      of brightness and contrast
     blur_px     largest sigma
     jpeg        chance of JPEG at quality 40 to 95
