@@ -127,7 +127,7 @@ def _refuse_other_resolution(segmenter: Segmenter, slide_mpp: float) -> None:
     if not low <= slide_mpp <= high:
         raise ConfigError(
             f"The slide has {slide_mpp:.4g} µm per pixel; {segmenter.name} was made for {low:g} to {high:g}. "
-            "Choose another --model, or --mpp if the slide's own value is wrong."
+            "Pass --model classical, which takes any, or --mpp if the slide's own value is wrong."
         )
 
 

@@ -413,8 +413,8 @@ def flat(path: Path, colour: tuple[int, ...]) -> Path:
 def test_nothing_to_find_is_a_valid_answer(sac, tmp_path, name, colour, flag):
     flat(tmp_path / name, colour)
     outs = [word for form in FORMS for word in ("--out", f"n{form}")]
-    args = ("segment", name, *outs, "--tissue", "default" if flag else "none", "--json", "--mpp", "1")
-    summary = sac(*args, cwd=tmp_path).went_well().json
+    where = ("--tissue", "default" if flag else "none", "--mpp", "1", "--model", "classical")
+    summary = sac("segment", name, *outs, *where, "--json", cwd=tmp_path).went_well().json
     assert summary["nuclei"] == 0
     assert summary["tiles"]["failed"] == 0
     if flag:

@@ -70,6 +70,20 @@ def test_without_a_word_about_models_it_finds_nuclei(sac, tmp_path):
     assert found.dice > 0.7
 
 
+@pytest.mark.parametrize("colour", [(255, 255, 255), (240, 238, 243), (0, 0, 0), (30, 60, 200)])
+def test_where_there_is_nothing_it_finds_nothing(sac, tmp_path, colour):
+    """Glass, the black beyond the glass, ink."""
+    Image.new("RGB", (700, 600), colour).save(tmp_path / "image.png")
+    args = ("segment", "image.png", "--out", "n.geojson", "--mpp", "0.25", "--json")
+    assert sac(*args, cwd=tmp_path, timeout=120).went_well().json["nuclei"] == 0
+
+
+def test_a_slide_that_it_was_not_made_for(sac, tmp_path):
+    SyntheticSlide(seed=6, shape_yx=(300, 300), mpp=1.0).write_tiff(tmp_path / "s.tiff")
+    refused = sac("segment", "s.tiff", "--out", "n.geojson", cwd=tmp_path, timeout=120)
+    refused.refused("1 µm per pixel; sac-tiny was made for 0.15 to 0.6. Pass --model classical")
+
+
 def test_on_an_image_of_tissue(sac, tmp_path):
     """The weights learnt from all of TNBC in the end: this shows that they work at all."""
     if not TNBC.exists():
