@@ -201,6 +201,7 @@ def serve() -> None:
 
     import sac_wsi.export.geojson
     import sac_wsi.export.label_image
+    import sac_wsi.model.choose
     import sac_wsi.picture
     import sac_wsi.segment
     import sac_wsi.verify  # noqa: F401
