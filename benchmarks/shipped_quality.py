@@ -64,8 +64,8 @@ def main() -> None:
     print(f"|---|{'--:|' * (len(MEASURES) + 1)}")
     for way in options.way or ["as it ships"]:
         segmenter = segmenter_of(options.model, way)
-        images = open_source(settings, segmenter.mpp, tile_of(segmenter)[0]).part(options.part)
-        side = tile_of(segmenter)[0]
+        side, _ = tile_of(segmenter)
+        images = open_source(settings, segmenter.mpp, side).part(options.part)
         segmenter.segment([RgbTile(np.full((side, side, 3), 230, np.uint8), Box(0, 0, side, side))])  # loads
         begin = time.process_time()
         scores = evaluate_model(segmenter, images)

@@ -23,6 +23,7 @@ from sac_wsi.model.checkpoint import load_model, save_checkpoint
 from sac_wsi.model.choose import merged
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model_files import shipped_path
+from sac_wsi.train.cards import forbids_commerce
 from sac_wsi.typed import build
 
 
@@ -49,7 +50,7 @@ def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, flo
         metrics=metrics,
     )
     forbids = card.training.non_commercial
-    if forbids != ("-NC" in card.training.licence):
+    if forbids != forbids_commerce(card.training.licence):
         raise ConfigError(
             f"{checkpoint} has the licence {card.training.licence} and non_commercial {forbids}: needed both "
             "to say the same. Train with --set licence=… of the data."

@@ -95,11 +95,12 @@ def command(
       sac-wsi segment slide.svs --out nuclei.geojson --workers 2
     """
     from sac_wsi.config import load_config
+    from sac_wsi.model.inference import MOST_VIEWS
     from sac_wsi.segment import segment_slide
 
     named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
     given = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value is not None}
-    chosen = [f"{key}={text}" for key, text in given.items()] + ["sac.tta=8"] * tta
+    chosen = [f"{key}={text}" for key, text in given.items()] + [f"sac.tta={MOST_VIEWS}"] * tta
     config = load_config(config_file, [*overrides, *chosen])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr that --out asks for: leave one out.")
