@@ -33,6 +33,7 @@ class DataSettings:
                    fit: the longer side becomes the tile's, as SAM does it
     nucleus_um     images of unknown resolution are scaled so that their median nucleus has this diameter: by
                    the truth, to validate on too, which a slide in use has not
+    draw           images: each as often as any other. pixels: one of twice as many pixels twice as often
     skip_bad       go on without images that cannot be read
     count side_px  synthetic: images to learn from (a quarter as many to validate on) and their side
     """
@@ -49,6 +50,7 @@ class DataSettings:
     seed: int = 0
     scale: Literal["mpp", "as_is", "fit"] = "mpp"
     nucleus_um: float = 0.0
+    draw: Literal["images", "pixels"] = "images"
     skip_bad: bool = False
     count: int = 16
     side_px: int = 256

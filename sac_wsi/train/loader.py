@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from skimage.measure import label
 
 from sac_wsi.errors import DataError
@@ -28,6 +30,7 @@ class LessonPlan:
     share      this device's rank and how many there are: it makes that part of each batch
     experts    points and single ``nuclei`` of a crop
     on_bad     is told of an image that cannot be read, and another takes its place; None: that is an error
+    by_pixels  an image of twice as many pixels is drawn twice as often
     """
 
     images: Images
@@ -40,9 +43,14 @@ class LessonPlan:
     augment: AugmentSettings
     share: tuple[int, int] = (0, 1)
     on_bad: Callable[[DataError], None] | None = None
+    by_pixels: bool = False
 
     def lesson(self, number: int) -> Lesson:
-        chosen = np.random.default_rng([self.seed, number]).integers(len(self.images), size=self.batch)
+        draw = np.random.default_rng([self.seed, number])
+        if self.by_pixels:
+            chosen = draw.choice(len(self.images), size=self.batch, p=self._chances)
+        else:
+            chosen = draw.integers(len(self.images), size=self.batch)
         rank, devices = self.share
         crops = []
         for i in range(rank, self.batch, devices):
@@ -55,6 +63,12 @@ class LessonPlan:
             crops.append((rgb, label(cut, connectivity=2).astype(np.int32)))
         rng = np.random.default_rng([self.seed, number, self.batch + rank])
         return make_lesson(crops, self.maps, self.experts, self.nuclei, rng)
+
+    @cached_property
+    def _chances(self) -> NDArray[np.float64]:
+        """Of each image, to be the next one drawn."""
+        pixels = np.array([self.pixels(index) for index in range(len(self.images))])
+        return np.asarray(pixels / pixels.sum())
 
     def pixels(self, index: int) -> float:
         """Of an image, at the model's resolution."""

@@ -129,6 +129,7 @@ def _plan(
         seed=config.objective.seed + (_EXAM_SEED if exam else 0),
         augment=NONE if exam else config.augment,
         share=(0, 1) if exam else (ranks.rank, ranks.count),
+        by_pixels=config.data.draw == "pixels" and not exam,
         on_bad=_Skipper(listener) if config.data.skip_bad else None,
     )
 

@@ -2,6 +2,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
+from sac_wsi.model.card import Card, Training
+from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
+from sac_wsi.model.sac import build_model
+from sac_wsi.model.sizes import ModelSize, PrompterSize
 from sac_wsi.testing import SyntheticSlide, truncate
 from sac_wsi.verify import verify_run
 
@@ -22,3 +28,42 @@ def test_a_folder_of_slides_with_a_bad_one(tmp_path):
     assert "notes" not in done.stderr
     assert "Traceback" not in done.stderr
     assert verify_run(out / "a.tiff.geojson").ok
+
+
+def unet(folder: Path, name: str, seed: int, maps: int = 3) -> Path:
+    torch.manual_seed(seed)
+    size = ModelSize("unet", tile_px=64, prompter=PrompterSize(4, maps))
+    model = build_model(size)
+    for part in model.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2)
+    terms = Training((name,), f"licence of {name}", non_commercial=name == "b")
+    save_checkpoint(folder / name, model, Card(name, size, 0.5, (0.2, 0.6), training=terms))
+    return folder / name
+
+
+def join_prompters(*args: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PIPELINES / "join_prompters.py"), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_two_joined_prompters_say_their_mean(tmp_path):
+    paths = unet(tmp_path, "a", 0), unet(tmp_path, "b", 1), tmp_path / "joined"
+    assert join_prompters(*paths).returncode == 0
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        one, other, both = (load_model(path)[0].maps(images) for path in paths)
+    torch.testing.assert_close(both, (one + other) / 2)
+    card = read_header(paths[2]).card
+    assert card.size.prompter == PrompterSize(8, 3)
+    assert (card.training.data, card.training.non_commercial) == (("a", "b"), True)
+    assert card.training.licence == "licence of a; licence of b"
+
+
+def test_prompters_that_cannot_be_joined(tmp_path):
+    done = join_prompters(unet(tmp_path, "a", 0, maps=1), unet(tmp_path, "b", 1), tmp_path / "joined")
+    assert done.returncode == 2
+    assert "different maps (1 and 3)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "joined").exists()

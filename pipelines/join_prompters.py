@@ -1,0 +1,117 @@
+"""Two U-Nets as one of both widths together: a model that begins as the mean of two and learns on.
+
+    python pipelines/join_prompters.py runs/a/best.safetensors runs/b/best.safetensors joined.safetensors
+    sac-wsi train … --set start=joined.safetensors --set size.prompter.width=32
+
+Side by side in every layer, neither looks at the other's features to begin with: those weights are 0 and
+learn. On a CPU that is the cheapest wide U-Net; two narrow ones learn at the same time, one on each core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sac_wsi import SacWsiError
+from sac_wsi.errors import CheckpointError
+from sac_wsi.model.card import Card, Training
+from sac_wsi.model.checkpoint import load_model, save_checkpoint
+from sac_wsi.model.prompter import UNet
+from sac_wsi.model.sac import build_model
+from sac_wsi.model.sizes import ModelSize, PrompterSize
+
+State = dict[str, Tensor]
+
+
+def joined(first: UNet, second: UNet) -> UNet:
+    """Its logits are the mean of theirs."""
+    one, other = first.state_dict(), second.state_dict()
+    width, maps = one["out.weight"].shape[1] + other["out.weight"].shape[1], len(one["out.weight"])
+    both = UNet(width, maps)
+    both.load_state_dict({name: _joined(name, one[name], other[name]) for name in one})
+    return both
+
+
+def _joined(name: str, one: Tensor, other: Tensor) -> Tensor:
+    if name.startswith("out."):
+        return (torch.cat((one, other), dim=1) if one.ndim > 1 else one + other) / 2
+    if one.ndim == 0:
+        return one
+    if one.ndim == 1 or name.startswith("down.0.0."):
+        return torch.cat((one, other))
+    if name.startswith("up.") and name.split(".")[2] == "0":
+        # on the way up a block's input is what comes from below, then what was skipped: so for both
+        below, skipped = (_beside(*halves) for halves in zip(one.chunk(2, 1), other.chunk(2, 1), strict=True))
+        return torch.cat((below, skipped), dim=1)
+    return _beside(one, other)
+
+
+def _beside(one: Tensor, other: Tensor) -> Tensor:
+    """Two kernels along the diagonal, zeros elsewhere."""
+    sizes = [a + b for a, b in zip(one.shape[:2], other.shape[:2], strict=True)]
+    both = one.new_zeros(*sizes, *one.shape[2:])
+    both[: one.shape[0], : one.shape[1]] = one
+    both[one.shape[0] :, one.shape[1] :] = other
+    return both
+
+
+def join(first: Path, second: Path, path: Path) -> None:
+    """Write the checkpoint of both; its terms are those of both."""
+    prompters, cards = [], []
+    for source in (first, second):
+        model, header = load_model(source)
+        if model.prompter is None:
+            raise CheckpointError(f"{source} has no prompter: needed two models with a U-Net.")
+        prompters.append(model.prompter)
+        cards.append(header.card)
+    one, other = cards
+    if (one.pixel_mean, one.pixel_std, one.size.prompter.maps) != (
+        other.pixel_mean,
+        other.pixel_std,
+        other.size.prompter.maps,
+    ):
+        raise CheckpointError(
+            f"{first} and {second} see pixels in different ways or have different maps "
+            f"({one.size.prompter.maps} and {other.size.prompter.maps}): needed two that agree."
+        )
+    width = one.size.prompter.width + other.size.prompter.width
+    size = ModelSize("unet", tile_px=one.size.tile_px, prompter=PrompterSize(width, one.size.prompter.maps))
+    model = build_model(size)
+    assert model.prompter is not None
+    model.prompter.load_state_dict(joined(*prompters).state_dict())
+    save_checkpoint(path, model, _card(path.stem, size, one, other))
+
+
+def _card(name: str, size: ModelSize, one: Card, other: Card) -> Card:
+    licences = dict.fromkeys((one.training.licence, other.training.licence))
+    training = Training(
+        data=tuple(dict.fromkeys(one.training.data + other.training.data)),
+        licence="; ".join(licences),
+        non_commercial=one.training.non_commercial or other.training.non_commercial,
+        code_version=one.training.code_version,
+    )
+    return replace(one, name=name, size=size, training=training, metrics={})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    for name in ("first", "second", "joined"):
+        parser.add_argument(name, type=Path)
+    options = parser.parse_args()
+    try:
+        join(options.first, options.second, options.joined)
+    except SacWsiError as error:
+        print(f"join_prompters: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
