@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.inference import InferenceSettings
@@ -99,7 +100,7 @@ def features(
         seen = model.look(images, embed=settings.way != "prompter")
         maps = None if seen.maps is None else seen.maps.float().sigmoid()
         if maps is not None and settings.tta > 1:
-            maps = _averaged(model, images, maps, settings.tta)
+            maps = _averaged(model, images, maps, settings.tta, settings.learnt_off_yx)
     told = None if maps is None else maps.cpu().numpy()
     return [
         Features(
@@ -114,11 +115,17 @@ _VIEWS = ((0, False), (2, False), (1, True), (3, True), (1, False), (3, False), 
 """Quarter turns, mirrored before or not: the square's symmetries, the first ones as unlike as can be."""
 
 
-def _averaged(model: SacModel, images: Tensor, maps: Tensor, views: int) -> Tensor:
+def _averaged(
+    model: SacModel, images: Tensor, maps: Tensor, views: int, off_yx: tuple[float, float]
+) -> Tensor:
     """The mean of the ``maps`` and those of the tiles in other symmetries of the square."""
     for quarters, mirrored in _VIEWS[1:views]:
         seen = model.maps(_moved(images, quarters, mirrored)).float().sigmoid()
-        maps = maps + _moved_back(seen, quarters, mirrored)
+        seen = _moved_back(seen, quarters, mirrored)
+        if any(off_yx):
+            there_yx = _direction_back(off_yx, quarters, mirrored)
+            seen = _shifted(seen, off_yx[0] - there_yx[0], off_yx[1] - there_yx[1])
+        maps = maps + seen
     return maps / views
 
 
@@ -130,6 +137,24 @@ def _moved(images: Tensor, quarters: int, mirrored: bool) -> Tensor:
 def _moved_back(maps: Tensor, quarters: int, mirrored: bool) -> Tensor:
     turned = maps.flip(3) if mirrored else maps
     return torch.rot90(turned, -quarters, (2, 3))
+
+
+def _direction_back(off_yx: tuple[float, float], quarters: int, mirrored: bool) -> tuple[float, float]:
+    """Where an arrow points after ``_moved_back``."""
+    y, x = off_yx[0], -off_yx[1] if mirrored else off_yx[1]
+    for _ in range(quarters):
+        y, x = x, -y
+    return y, x
+
+
+def _shifted(maps: Tensor, down: float, right: float) -> Tensor:
+    """Moved by parts of a pixel too; the edge stands for what lies beyond it."""
+    height, width = maps.shape[2:]
+    place = maps.new_tensor([[[1, 0, -2 * right / width], [0, 1, -2 * down / height]]])
+    # positions in bf16 would be a whole pixel out
+    with torch.autocast(maps.device.type, enabled=False):
+        grid = functional.affine_grid(place.expand(len(maps), -1, -1), list(maps.shape), align_corners=False)
+        return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def said_by_prompter(runner: Runner, features: Features) -> Tensor | None:

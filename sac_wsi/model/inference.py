@@ -34,6 +34,8 @@ class InferenceSettings:
     prompts_at_once   instance: prompts in one decoder call
     tta               how many of a tile's eight turns and mirror images the prompter's maps are averaged
                       over: better maps, for as many times the prompter's time
+    learnt_off_yx     pixels of the model's between nuclei and the outlines that it learnt, whichever way a
+                      tile is turned: the maps of all views are brought to where the first one's lie
     """
 
     way: Way = "semantic"
@@ -50,6 +52,7 @@ class InferenceSettings:
     min_area_um2: float = 4.0
     prompts_at_once: int = 64
     tta: int = 1
+    learnt_off_yx: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:

@@ -11,7 +11,7 @@ from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import read_header, save_checkpoint
 from sac_wsi.model.features import Runner, features
 from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sac import SacModel
+from sac_wsi.model.sac import SacModel, Seen
 from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.model.semantic import split, with_persons
 from sac_wsi.segmenter import RgbTile
@@ -227,6 +227,25 @@ def test_two_views_are_a_tile_and_its_half_turn(make_model):
 
     turned = np.rot90(maps(np.rot90(rgb, 2), 1), 2, (1, 2))
     np.testing.assert_allclose(maps(rgb, 2), (maps(rgb, 1) + turned) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("off_yx", [(0.0, 0.0), (2.0, 0.0), (-1.0, -3.0)])
+def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeypatch, off_yx, precision):
+    """However a tile is turned, such a model draws them as far up or to the left."""
+
+    def beside(self, images, embed=True):
+        return Seen(None, images[:, :1].roll([int(off) for off in off_yx], (2, 3)))
+
+    monkeypatch.setattr(SacModel, "look", beside)
+    runner, rgb = Runner(make_model(maps=1), "cpu", precision == "bf16"), pixels(64, 64)
+    alone, averaged, blurred = (
+        features(runner, [rgb], InferenceSettings(way="prompter", tta=views, learnt_off_yx=told))[0].maps
+        for views, told in ((1, off_yx), (8, off_yx), (8, (0.0, 0.0)))
+    )
+    inner = np.s_[:, 8:-8, 8:-8]
+    np.testing.assert_allclose(averaged[inner], alone[inner], atol=1e-4)
+    assert np.allclose(blurred[inner], alone[inner], atol=1e-2) == (not any(off_yx))
 
 
 @pytest.mark.parametrize("views", [0, 9])
