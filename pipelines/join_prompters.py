@@ -70,6 +70,10 @@ def join(first: Path, second: Path, path: Path) -> None:
         prompters.append(model.prompter)
         cards.append(header.card)
     one, other = cards
+    if one.mpp != other.mpp:
+        raise CheckpointError(
+            f"{first} was made for {one.mpp} and {second} for {other.mpp} µm per pixel: needed the same."
+        )
     if (one.pixel_mean, one.pixel_std, one.size.prompter.maps) != (
         other.pixel_mean,
         other.pixel_std,
@@ -88,14 +92,15 @@ def join(first: Path, second: Path, path: Path) -> None:
 
 
 def _card(name: str, size: ModelSize, one: Card, other: Card) -> Card:
-    licences = dict.fromkeys((one.training.licence, other.training.licence))
+    licences = dict.fromkeys("; ".join((one.training.licence, other.training.licence)).split("; "))
     training = Training(
         data=tuple(dict.fromkeys(one.training.data + other.training.data)),
         licence="; ".join(licences),
         non_commercial=one.training.non_commercial or other.training.non_commercial,
         code_version=one.training.code_version,
     )
-    return replace(one, name=name, size=size, training=training, metrics={})
+    use = replace(one.inference, way="prompter")
+    return replace(one, name=name, size=size, inference=use, training=training, metrics={})
 
 
 def main() -> int:

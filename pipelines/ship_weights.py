@@ -10,6 +10,7 @@ commercially goes to sac_wsi/weights/research, which the wheel leaves out.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,12 +20,16 @@ import torch
 from sac_wsi import SacWsiError
 from sac_wsi.config import read_settings
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.checkpoint import load_model, save_checkpoint
+from sac_wsi.files import make_folder
+from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint, verify
 from sac_wsi.model.choose import merged
 from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.model_files import shipped_path
 from sac_wsi.train.cards import forbids_commerce
 from sac_wsi.typed import build
+
+_COVERED = {"CC-BY-4.0", "CC0-1.0"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,8 +45,12 @@ def parser() -> argparse.ArgumentParser:
 
 def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, float]) -> Path:
     """Write the file that ships and return where it is."""
-    model, header = load_model(checkpoint)
-    card = header.card
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ConfigError(f"{name!r} is no name for weights: needed lower-case letters, digits, - and .")
+    card = read_header(checkpoint).card
+    if card.kind != "whole":
+        raise ConfigError(f"{checkpoint} holds only what was trained over {card.base}: needed all weights.")
+    model, _ = load_model(checkpoint)
     use = merged(asdict(card.inference), read_settings(None, changes))
     card = replace(
         card,
@@ -55,11 +64,26 @@ def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, flo
             f"{checkpoint} has the licence {card.training.licence} and non_commercial {forbids}: needed both "
             "to say the same. Train with --set licence=… of the data."
         )
+    covered = set(card.training.licence.split("; ")) <= _COVERED
+    if not forbids and not covered:
+        raise ConfigError(
+            f"{checkpoint} has the licence {card.training.licence!r}: the LICENSE beside the weights that "
+            f"ship covers {', '.join(sorted(_COVERED))}. Train with --set licence=… of the data."
+        )
     path = shipped_path(name, non_commercial=forbids)
     other = shipped_path(name, non_commercial=not forbids)
     if other.exists():
         raise ConfigError(f"{other} has this name already: needed another, or remove it.")
-    save_checkpoint(path, model, card, torch.float16)
+    make_folder(path.parent, "It is where such weights ship.")
+    beside = path.with_suffix(".new")
+    try:
+        save_checkpoint(beside, model, card, torch.float16)
+        if faults := verify(beside):
+            raise ConfigError(f"In half precision {checkpoint} cannot be used: {faults[0]}")
+        SacSegmenter(beside, read_header(beside), card.inference)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     return path
 
 

@@ -14,8 +14,8 @@ _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 SAM_LICENCE = "Apache-2.0"
 OURS = ".safetensors"
 _SHIPPED = Path(__file__).parent / "weights"
-_RESEARCH = "research"
-RESEARCH = "sac-tiny-research"
+_RESEARCH_FOLDER = "research"
+RESEARCH_MODEL = "sac-tiny-research"
 _LONGEST_HEADER = 1 << 24
 
 
@@ -84,7 +84,7 @@ def shipped_model_files() -> list[Path]:
 
 def shipped_path(name: str, *, non_commercial: bool) -> Path:
     """Where weights of this name ship."""
-    return (_SHIPPED / _RESEARCH if non_commercial else _SHIPPED) / f"{name}{OURS}"
+    return (_SHIPPED / _RESEARCH_FOLDER if non_commercial else _SHIPPED) / f"{name}{OURS}"
 
 
 def own_model_files() -> list[Path]:

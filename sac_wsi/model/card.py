@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.inference import MOST_VIEWS, InferenceSettings
@@ -77,9 +77,17 @@ def card_from_json(text: str, where: str) -> Card:
         form = values.pop("format")
         if form != FORMAT:
             raise CheckpointError(f"{where} has format {form}, needed {FORMAT}: install a newer sac-wsi.")
-        use = values["inference"]
-        if isinstance(use["tta"], bool):  # as long as it was all views or one
-            use["tta"] = MOST_VIEWS if use["tta"] else 1
+        values["inference"] = _of_today(values.get("inference", {}))
         return build(Card, values)
     except (ConfigError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{where} has a header that cannot be used: {error}") from None
+
+
+def _of_today(use: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of use as older cards have them."""
+    now = dict(use)
+    if isinstance(now.get("tta"), bool):  # all views or one
+        now["tta"] = MOST_VIEWS if now["tta"] else 1
+    if "min_probability" not in now and now.get("way") != "instance":  # one name for two things
+        now["min_probability"] = now.pop("min_score", 0.0)
+    return now

@@ -14,7 +14,7 @@ from sac_wsi.model.checkpoint import read_header, sam_header
 from sac_wsi.model.features import resolve
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.segmenter import SacSegmenter
-from sac_wsi.model_files import RESEARCH, find_model_file, own_model_files, shipped_model_files
+from sac_wsi.model_files import RESEARCH_MODEL, find_model_file, own_model_files, shipped_model_files
 from sac_wsi.typed import build
 
 
@@ -46,16 +46,17 @@ def choose_segmenter(
 
 def find_checkpoint(model: str) -> Path:
     path = Path(model)
-    if path.suffix in (".safetensors", ".pth") or "/" in model:
-        if not path.is_file():
-            raise CheckpointError(f"The checkpoint {model} does not exist: check the path.")
+    is_path = path.suffix in (".safetensors", ".pth") or "/" in model
+    if is_path and path.is_file():
         return path
     if found := find_model_file(model):
         return found
-    if model == RESEARCH:
+    if is_path:
+        raise CheckpointError(f"The checkpoint {model} does not exist: check the path.")
+    if model == RESEARCH_MODEL:
         raise ConfigError(
-            f"{RESEARCH} is for non-commercial use only and no part of the installed package. Pass its file "
-            f"from a git checkout: --model sac_wsi/weights/research/{RESEARCH}.safetensors"
+            f"{RESEARCH_MODEL} is for non-commercial use only and no part of the installed package. Pass its "
+            f"file from a git checkout: --model sac_wsi/weights/research/{RESEARCH_MODEL}.safetensors"
         )
     known = ["classical", *(file.stem for file in (*shipped_model_files(), *own_model_files()))]
     near = difflib.get_close_matches(model, known, n=1)

@@ -27,7 +27,7 @@ def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]
             **asdict(paper_counts(family, chosen)),
             "size": asdict(paper_size(family, chosen)),
         }
-    path = Path(name_or_path) if Path(name_or_path).exists() else find_model_file(name_or_path)
+    path = Path(name_or_path) if Path(name_or_path).is_file() else find_model_file(name_or_path)
     if path is None:
         raise ConfigError(
             f"There is no model {name_or_path!r} here: needed a file, or one of {', '.join(FAMILIES)}."

@@ -28,6 +28,8 @@ Labels = NDArray[np.int32]
 _STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
 _STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
 _MIX, _UNMIX = _STAINS.astype(np.float32), np.linalg.inv(_STAINS).astype(np.float32)
+_LEAST_HUE = np.float32(1e-3)
+"""A stain without any colour would have no direction."""
 _KNOTS = 5
 _LEAST_ZOOM = 0.8
 
@@ -242,7 +244,7 @@ def _restained(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generat
         factor = factor * np.exp(rng.uniform(-1, 1) * np.log1p(settings.density))
     mix = _MIX
     if settings.hue:
-        mix = np.maximum(0, mix + rng.standard_normal((3, 3), np.float32) * np.float32(settings.hue))
+        mix = np.maximum(_LEAST_HUE, mix + rng.standard_normal((3, 3), np.float32) * np.float32(settings.hue))
         mix = mix / np.linalg.norm(mix, axis=1, keepdims=True)
     density = -np.log((pixels + 1) / 256)
     stains = density @ _UNMIX * np.asarray(factor, np.float32) + offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -45,12 +46,15 @@ def card_of(config: TrainConfig, source: Source) -> Card:
 
 
 def forbids_commerce(licence: str) -> bool:
+    """However it is spelled.
+
+    >>> [forbids_commerce(name) for name in ("CC BY NC 4.0", "Attribution-NonCommercial", "research only")]
+    [True, True, True]
+    >>> [forbids_commerce(name) for name in ("CC0-1.0", "CC-BY-4.0")]
+    [False, False]
     """
-    >>> [forbids_commerce(name) for name in ("CC-BY-NC-SA-4.0", "research use only", "CC0-1.0")]
-    [True, True, False]
-    """
-    told = licence.lower()
-    return "-nc" in told or "research" in told or "non-commercial" in told
+    words = re.split(r"[^a-z0-9]+", licence.lower())
+    return "nc" in words or "research" in words or "noncommercial" in "".join(words)
 
 
 def card_at(card: Card, step: int, metrics: Mapping[str, float]) -> Card:

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ class LessonPlan:
     share      this device's rank and how many there are: it makes that part of each batch
     experts    points and single ``nuclei`` of a crop
     on_bad     is told of an image that cannot be read, and another takes its place; None: that is an error
-    by_pixels  an image of twice as many pixels is drawn twice as often
+    chances    of each image, to be the next one drawn; None: all the same
     """
 
     images: Images
@@ -43,14 +42,14 @@ class LessonPlan:
     augment: AugmentSettings
     share: tuple[int, int] = (0, 1)
     on_bad: Callable[[DataError], None] | None = None
-    by_pixels: bool = False
+    chances: NDArray[np.float64] | None = None
 
     def lesson(self, number: int) -> Lesson:
         draw = np.random.default_rng([self.seed, number])
-        if self.by_pixels:
-            chosen = draw.choice(len(self.images), size=self.batch, p=self._chances)
-        else:
+        if self.chances is None:
             chosen = draw.integers(len(self.images), size=self.batch)
+        else:
+            chosen = draw.choice(len(self.images), size=self.batch, p=self.chances)
         rank, devices = self.share
         crops = []
         for i in range(rank, self.batch, devices):
@@ -64,16 +63,15 @@ class LessonPlan:
         rng = np.random.default_rng([self.seed, number, self.batch + rank])
         return make_lesson(crops, self.maps, self.experts, self.nuclei, rng)
 
-    @cached_property
-    def _chances(self) -> NDArray[np.float64]:
-        """Of each image, to be the next one drawn."""
-        pixels = np.array([self.pixels(index) for index in range(len(self.images))])
-        return np.asarray(pixels / pixels.sum())
+    def pixels(self) -> NDArray[np.float64]:
+        """Of each image, at the model's resolution; reads all of them."""
+        images = (self._read(index) for index in range(len(self.images)))
+        return np.array([image.labels.size * image.zoom**2 for image in images])
 
-    def pixels(self, index: int) -> float:
-        """Of an image, at the model's resolution."""
-        image = self._read(index)
-        return image.labels.size * image.zoom**2
+    def drawn_by_pixels(self) -> LessonPlan:
+        """An image of twice as many pixels is drawn twice as often."""
+        pixels = self.pixels()
+        return replace(self, chances=pixels / pixels.sum())
 
     def _read(self, index: int) -> LabelledImage:
         """The image, or the next one that can be read."""

@@ -77,6 +77,8 @@ def _learn(
     """Steps done, and whether that is all."""
     out, schedule = Path(config.output_dir), config.schedule
     plan = _plan(config, images, ranks, listener)
+    if config.data.draw == "pixels":
+        plan = plan.drawn_by_pixels()
     epoch_steps = schedule.epoch_steps or _steps_in_epoch(config, plan)
     steps, every = schedule.epochs * epoch_steps, schedule.validate_every * epoch_steps
     goes_on, learnt_from = (out / STATE).exists(), _identity(config, source)
@@ -129,7 +131,6 @@ def _plan(
         seed=config.objective.seed + (_EXAM_SEED if exam else 0),
         augment=NONE if exam else config.augment,
         share=(0, 1) if exam else (ranks.rank, ranks.count),
-        by_pixels=config.data.draw == "pixels" and not exam,
         on_bad=_Skipper(listener) if config.data.skip_bad else None,
     )
 
@@ -148,7 +149,7 @@ class _Skipper:
 
 def _steps_in_epoch(config: TrainConfig, plan: LessonPlan) -> int:
     """As many as show as many pixels as there are."""
-    pixels = sum(plan.pixels(index) for index in range(len(plan.images)))
+    pixels = float(plan.pixels().sum())
     shown = config.schedule.batch * config.schedule.accumulate * config.crop_px**2
     return max(1, math.ceil(pixels / shown))
 

@@ -1,4 +1,5 @@
-"""Dark and no nucleus: fibres, folds, keratin and the marks of a pen, painted over a crop.
+"""What is no nucleus, painted over a crop: fibres, folds, keratin, dark as nuclei are, or a pen's mark of any
+colour.
 
 The images that are labelled for training show fields that somebody chose; slides show all the rest too.
 """

@@ -30,7 +30,7 @@ def test_a_folder_of_slides_with_a_bad_one(tmp_path):
     assert verify_run(out / "a.tiff.geojson").ok
 
 
-def unet(folder: Path, name: str, seed: int, maps: int = 3) -> Path:
+def unet(folder: Path, name: str, seed: int, maps: int = 3, mpp: float = 0.5) -> Path:
     torch.manual_seed(seed)
     size = ModelSize("unet", tile_px=64, prompter=PrompterSize(4, maps))
     model = build_model(size)
@@ -39,7 +39,7 @@ def unet(folder: Path, name: str, seed: int, maps: int = 3) -> Path:
             part.running_mean.normal_()
             part.running_var.uniform_(0.5, 2)
     terms = Training((name,), f"licence of {name}", non_commercial=name == "b")
-    save_checkpoint(folder / name, model, Card(name, size, 0.5, (0.2, 0.6), training=terms))
+    save_checkpoint(folder / name, model, Card(name, size, mpp, (0.2, 0.6), training=terms))
     return folder / name
 
 
@@ -67,3 +67,9 @@ def test_prompters_that_cannot_be_joined(tmp_path):
     assert "different maps (1 and 3)" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "joined").exists()
+
+
+def test_prompters_of_two_resolutions_are_not_joined(tmp_path):
+    done = join_prompters(unet(tmp_path, "a", 0, mpp=0.25), unet(tmp_path, "b", 1), tmp_path / "joined")
+    assert done.returncode == 2
+    assert "made for 0.25 and" in done.stderr

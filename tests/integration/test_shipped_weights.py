@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sac_wsi.errors import ConfigError
@@ -28,6 +29,11 @@ TNBC = ROOT.parent / "shared" / "data" / "tnbc"
 TINY = shipped_path("sac-tiny", non_commercial=False)
 RESEARCH = shipped_path("sac-tiny-research", non_commercial=True)
 MOST_BYTES = 25_000_000
+
+
+pytestmark = pytest.mark.skipif(
+    not RESEARCH.exists(), reason="needs a git checkout: the source archive lacks them"
+)
 
 
 def test_which_models_ship():
@@ -175,3 +181,16 @@ def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
     save_checkpoint(forbids, model, replace(header.card, training=replace(terms, licence="CC-BY-4.0")))
     with pytest.raises(ConfigError, match="needed both to say the same"):
         ship(forbids, "third", [], {})
+    save_checkpoint(
+        free, model, replace(header.card, training=replace(header.card.training, licence="unknown"))
+    )
+    with pytest.raises(ConfigError, match="licence 'unknown': .* covers CC-BY-4.0, CC0-1.0"):
+        ship(free, "third", [], {})
+    with pytest.raises(ConfigError, match="no name for weights"):
+        ship(forbids, "../third", [], {})
+    with torch.no_grad():
+        model.prompter.down[0][1].running_var[0] = 1e6  # more than half precision holds
+    save_checkpoint(free, model, header.card)
+    with pytest.raises(ConfigError, match="half precision .* infinity"):
+        ship(free, "third", [], {})
+    assert {path.name for path in tmp_path.glob("**/*third*")} == set()

@@ -143,6 +143,23 @@ def test_a_card_from_when_tta_was_a_switch(card, before, views):
     assert card_from_json(json.dumps(values), "here").inference.tta == views
 
 
+def test_a_card_from_before_there_were_views(card):
+    values = json.loads(card.to_json())
+    del values["inference"]["tta"]
+    assert card_from_json(json.dumps(values), "here").inference.tta == 1
+    del values["inference"]
+    assert card_from_json(json.dumps(values), "here").mpp == card.mpp
+
+
+@pytest.mark.parametrize("way", ["prompter", "semantic", "instance"])
+def test_a_card_from_when_all_ways_had_one_least_score(card, way):
+    values = json.loads(card.to_json())
+    del values["inference"]["min_probability"]
+    values["inference"] |= {"way": way, "min_score": 0.4}
+    use = card_from_json(json.dumps(values), "here").inference
+    assert (use.min_score, use.min_probability) == ((0.4, 0.0) if way == "instance" else (0.0, 0.4))
+
+
 def test_a_card_that_contradicts_itself(card):
     with pytest.raises(ConfigError, match="low <= mpp"):
         replace(card, mpp_range=(0.3, 0.5))
