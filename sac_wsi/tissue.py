@@ -85,9 +85,10 @@ class TissueMask:
         if self.region is not None:
             return np.asarray(shapely.contains_xy(self.region, points[:, 1], points[:, 0]), np.bool_)
         cells = np.floor(points / self.downsample)
-        inside = ((cells >= 0) & (cells < self.mask.shape)).all(axis=1)
+        # the thumbnail has whole pixels only: what is left of the slide is as its last ones are
+        inside = ((cells >= 0) & (cells <= self.mask.shape)).all(axis=1)
         found = np.zeros(len(points), np.bool_)
-        at = cells[inside].astype(np.int64)
+        at = np.minimum(cells[inside].astype(np.int64), np.array(self.mask.shape) - 1)
         found[inside] = self.mask[at[:, 0], at[:, 1]]
         return found
 
@@ -100,6 +101,8 @@ class TissueMask:
             return bool(shapely.intersects(self.region, shapely.box(x0, y0, x1, y1)))
         y0, x0 = (max(0, int(v // self.downsample)) for v in (box_level0.y0, box_level0.x0))
         y1, x1 = (max(0, int(-(-v // self.downsample))) for v in (box_level0.y1, box_level0.x1))
+        height, width = self.mask.shape
+        y0, x0 = (v - 1 if v == length else v for v, length in ((y0, height), (x0, width)))
         return bool(self.mask[y0:y1, x0:x1].any())
 
     @property

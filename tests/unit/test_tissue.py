@@ -133,7 +133,7 @@ def test_a_mask_covers_its_own_cells_only() -> None:
     mask = np.zeros((3, 4), np.bool_)
     mask[1, 2] = True
     found = TissueMask(mask, 10.0)
-    points = np.array([[10, 20], [19.9, 29.9], [20, 20], [10, 19], [-1, 25], [15, 40], [1e9, -1e9]])
+    points = np.array([[10, 20], [19.9, 29.9], [20, 20], [10, 19], [-1, 25], [15, 50], [1e9, -1e9]])
     assert found.covers(points).tolist() == [True, True, False, False, False, False, False]
     assert found.covers(np.zeros((0, 2), np.int32)).shape == (0,)
     assert found.intersects(Box(19, 29, 20, 30))
@@ -142,6 +142,18 @@ def test_a_mask_covers_its_own_cells_only() -> None:
     assert not found.intersects(Box(20, 0, 900, 900))
     assert not found.intersects(Box(-90, -90, -20, -20))
     assert found.fraction == 1 / 12
+
+
+def test_what_the_thumbnail_was_too_short_for_is_as_its_last_pixels_are() -> None:
+    """512 pixels in cells of 16.03 are 31 whole ones and a rest."""
+    found = TissueMask(np.ones((31, 31), np.bool_), 512 / 31.94)
+    assert found.covers(np.array([[511, 511], [0, 511], [511, 0]])).all()
+    assert found.intersects(Box(500, 500, 512, 512))
+    assert not found.covers(np.array([[520, 5], [5, 600]])).any()
+    assert not found.intersects(Box(0, 530, 512, 600))
+    bare = TissueMask(np.zeros((31, 31), np.bool_), 512 / 31.94)
+    assert not bare.covers(np.array([[511, 511]])).any()
+    assert not bare.intersects(Box(500, 500, 512, 512))
 
 
 def test_without_a_test_all_of_the_slide_is_tissue() -> None:
