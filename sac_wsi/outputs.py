@@ -101,7 +101,8 @@ def missing_files(outputs: Outputs, run_id: str) -> list[Path]:
             missing.append(path)
         elif _run_of(path) != run_id:
             raise OutputError(
-                f"{path} exists and is not this run's. Pass --overwrite to replace it, or give another --out."
+                f"{path} exists and is not of this run: another slide, other settings or another program "
+                "made it. Pass --overwrite to replace it, or give another --out."
             )
     return missing
 

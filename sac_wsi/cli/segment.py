@@ -64,7 +64,11 @@ if TYPE_CHECKING:
     help="Processes on this machine, or the address of a running Dask cluster.",
 )
 @click.option(
-    "--max-failed-tiles", default=0, show_default=True, help="Unreadable tiles that still count as success."
+    "--max-failed-tiles",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Unreadable tiles that still count as success.",
 )
 @click.option("--discard-store", is_flag=True, help="Remove the store once the outputs are written.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist and begin anew.")

@@ -63,7 +63,9 @@ def _refuse_non_files(path: Path) -> None:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise SlideError(f"{shown(path)} does not exist: check the path {shown(path.parent)}/.") from None
+        raise SlideError(
+            f"{shown(path)} does not exist in {shown(path.parent.absolute())}/: check the path."
+        ) from None
     if stat.S_ISDIR(status.st_mode):
         return
     if not stat.S_ISREG(status.st_mode):

@@ -48,6 +48,10 @@ def resolve(
     looked_in = tuple(f"{n} = {rejected[n]}" if n in rejected else n for n in names)
     warnings = [f"{n} = {v} is no microscope's resolution and was ignored" for n, v in rejected.items()]
     warnings += _contradiction(mpp, source, objective)
+    if override is not None and believed and abs(believed.x_um / override - 1) > _ANISOTROPY:
+        warnings.append(
+            f"{believed.source} says {_value(believed)} per pixel, and --mpp {override:g} was taken"
+        )
     return Resolution(mpp, source, looked_in, objective, tuple(warnings))
 
 

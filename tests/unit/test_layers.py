@@ -55,6 +55,7 @@ LAYERS = (
     {"config", "outputs", "run"},
     {"plan", "segment", "verify", "picture", "demo", "evaluate", "evaluate_model", "reproduce"},
     {"cli"},
+    {"__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

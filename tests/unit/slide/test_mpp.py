@@ -98,3 +98,11 @@ def test_an_objective_that_contradicts_is_a_warning(objective: str, warned: bool
 
 def test_a_hostile_description_is_searched_in_no_time() -> None:
     assert resolve({"tiff.ImageDescription": "<Pixels " * 200_000}, "generic-tiff", PATH).mpp is None
+
+
+@pytest.mark.parametrize(("override", "warned"), [(0.25, True), (0.5, False), (0.499, False), (1.0, True)])
+def test_a_resolution_that_contradicts_the_files_own(override, warned):
+    found = resolve({"tiatoolbox.mpp-x": "0.5", "tiatoolbox.mpp-y": "0.5"}, "tiatoolbox", PATH, override)
+    assert found.mpp == override
+    assert bool(found.warnings) is warned
+    assert all("says 0.5 µm per pixel, and --mpp" in warning for warning in found.warnings)
