@@ -3,8 +3,9 @@
     python benchmarks/model_speed.py [--model sac-tiny] [--side 2048] [--rounds 3]
 
 Ours is `segment_slide` as it is, all outputs included. Naive is the same engine and the same weights, but one
-tile and one batch of prompts at a time, in float32, with SAM's own attention, and each prompt decoded on the
-whole embedding: what a loop over tiles does. Loading the model counts for both. Prints Markdown.
+tile and one batch of prompts at a time, in float32, pixels plane by plane, batch norms by themselves, with
+SAM's own attention, and each prompt decoded on the whole embedding: what a loop over tiles does. Loading the
+model counts for both. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from typing import Any
 
 import torch
 from machine import in_child, measured, origin
+from torch import Tensor
 
 from sac_wsi import load_config, segment_slide
 from sac_wsi.model.checkpoint import load_model
 from sac_wsi.model.choose import choose_segmenter
 from sac_wsi.model.features import Runner
 from sac_wsi.model.lora import merge_lora
+from sac_wsi.model.prompter import UNet
 from sac_wsi.model.sac import build_model
 from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.testing import SyntheticSlide
@@ -43,6 +46,13 @@ class OneAfterAnother(Runner):
 
     def map(self, work: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
         return [result for item in items for result in work([item])]
+
+
+class AsTorchLaysItOut(UNet):
+    """Pixels plane by plane, which is what nobody has to ask for."""
+
+    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return super().with_features(x.contiguous())
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,9 @@ def _stock(path: Path) -> Runner:
     stock.use_pixels(header.card.pixel_mean, header.card.pixel_std)
     if stock.image_encoder is not None:
         merge_lora(stock.image_encoder)
+    if stock.prompter is not None:
+        stock.prompter = AsTorchLaysItOut(stock.size.prompter.width, stock.size.prompter.maps)
+        stock.prompter.load_state_dict(ours.prompter.state_dict())
     return OneAfterAnother(stock.eval(), "cpu", bf16=False)
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.lora import merge_lora
+from sac_wsi.model.prompter import fold_norms
 from sac_wsi.model.sac import SacModel
 
 _LEAST_PROBABILITY = 1e-6
@@ -184,9 +185,11 @@ def _cpu_has_bf16() -> bool:
 
 
 def make_runner(model: SacModel, device: str, precision: str) -> Runner:
-    """Of a model that only answers from now on: what LoRA learnt is folded in, in place."""
+    """Of a model that only answers from now on: LoRA's updates and batch norms are folded in, in place."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
     if model.image_encoder is not None:
         merge_lora(model.image_encoder)
+    if model.prompter is not None:
+        fold_norms(model.prompter)
     return Runner(model.to(device), device, precision == "bf16")

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.prompts import MAP_NAMES
@@ -59,6 +60,15 @@ class UNet(nn.Module):
             x = block(torch.cat((upsample(x), skips.pop()), dim=1))
             features.append(x)
         return self.out(x), features
+
+
+def fold_norms(prompter: UNet) -> None:
+    """In place, for a model that only answers: each batch norm becomes part of the convolution before it."""
+    for block in (*prompter.down, *prompter.up):
+        assert isinstance(block, nn.Sequential)
+        for place, (layer, norm) in enumerate(pairwise(list(block))):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[place], block[place + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
 
 
 def _double_convolution(into: int, out: int) -> nn.Sequential:

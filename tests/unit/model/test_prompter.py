@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.prompter import UNet
+from sac_wsi.model.prompter import UNet, fold_norms
 
 
 def test_it_has_the_papers_parameters() -> None:
@@ -79,3 +79,19 @@ def test_a_tile_does_not_depend_on_its_batch() -> None:
     model = UNet(width=4).eval()
     x = torch.randn(3, 3, 32, 32)
     torch.testing.assert_close(model(x)[1:2], model(x[1:2]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("maps", [1, 3])
+def test_folded_norms_say_the_same(maps):
+    unet = UNet(width=4, maps=maps).eval()
+    for part in unet.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            for values in (part.running_mean, part.weight, part.bias):
+                torch.nn.init.normal_(values)
+            torch.nn.init.uniform_(part.running_var, 0.5, 2)
+    images = torch.randn(2, 3, 32, 48)
+    with torch.inference_mode():
+        expected = unet(images)
+        fold_norms(unet)
+        torch.testing.assert_close(unet(images), expected, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in unet.modules())
