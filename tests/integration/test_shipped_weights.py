@@ -91,7 +91,7 @@ def test_a_slide_that_it_was_not_made_for(sac, tmp_path):
 
 
 def test_on_an_image_of_tissue(sac, tmp_path):
-    """The weights learnt from all of TNBC in the end: this shows that they work at all."""
+    """It may be one that the weights learnt from: this shows that they work at all."""
     if not TNBC.exists():
         pytest.skip("the labelled images are not here")
     name = "04_1"
