@@ -28,13 +28,10 @@ from sac_wsi.model.sizes import ModelSize, PrompterSize
 State = dict[str, Tensor]
 
 
-def joined(first: UNet, second: UNet) -> UNet:
-    """Its logits are the mean of theirs."""
+def joined(first: UNet, second: UNet) -> State:
+    """Of a U-Net whose logits are the mean of theirs."""
     one, other = first.state_dict(), second.state_dict()
-    width, maps = one["out.weight"].shape[1] + other["out.weight"].shape[1], len(one["out.weight"])
-    both = UNet(width, maps)
-    both.load_state_dict({name: _joined(name, one[name], other[name]) for name in one})
-    return both
+    return {name: _joined(name, one[name], other[name]) for name in one}
 
 
 def _joined(name: str, one: Tensor, other: Tensor) -> Tensor:
@@ -87,7 +84,7 @@ def join(first: Path, second: Path, path: Path) -> None:
     size = ModelSize("unet", tile_px=one.size.tile_px, prompter=PrompterSize(width, one.size.prompter.maps))
     model = build_model(size)
     assert model.prompter is not None
-    model.prompter.load_state_dict(joined(*prompters).state_dict())
+    model.prompter.load_state_dict(joined(*prompters))
     save_checkpoint(path, model, _card(path.stem, size, one, other))
 
 
