@@ -20,6 +20,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.peaks import peaks
 
 MOST_POINTS = 256
 """Positive points, and again negative points, that a tile may have; the paper's Table 5 ends here too."""
@@ -31,7 +32,9 @@ BOUNDARY = MAP_NAMES.index("boundary")
 
 # a small cutting of a map may hold any label of the whole map
 _SPARE_LABELS = 1 << 20
-_EIGHT = np.ones((3, 3), bool)
+_STEPS = 1000  # heights of the relief of centres per unit of probability
+_LEAST_RISE = 1 / _STEPS
+_SMOOTH_PX = 1.0  # what is no larger is noise of the maps, not a nucleus
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,24 +104,21 @@ class PointSettings:
 
 @dataclass(frozen=True)
 class CentreSettings:
-    """From three maps to one centre for each nucleus; the maps' thresholds, exclusive.
+    """From three maps to one centre for each nucleus.
 
-    min_area_px  smaller cores count as noise. 1 by default: even in perfect maps the core of a nucleus of
-                 3 x 3 pixels is a single pixel, and a mask too many costs one decoder call
+    foreground  a centre lies where that map is above this
+    rise        the mean of the other two maps falls at least so far from one nucleus's centre on the way to
+                the next: less finds more nuclei in a clump, and more that are parts of one
     """
 
     foreground: float = 0.5
-    centre: float = 0.5
-    boundary: float = 0.5
-    min_area_px: int = 1
+    rise: float = 0.07
 
     def __post_init__(self) -> None:
-        for name in ("foreground", "centre", "boundary"):
-            _check_threshold(f"sac.centres.{name}", getattr(self, name))
-        if self.min_area_px < 1:
+        _check_threshold("sac.centres.foreground", self.foreground)
+        if not _LEAST_RISE <= self.rise <= 1:
             raise ConfigError(
-                f"sac.centres.min_area_px is {self.min_area_px}: needed 1 or more. Set "
-                "sac.centres.min_area_px=1."
+                f"sac.centres.rise is {self.rise}: needed {_LEAST_RISE} to 1. Set sac.centres.rise=0.07."
             )
 
 
@@ -183,14 +183,14 @@ def nucleus_centres(maps: NDArray[np.float32], settings: CentreSettings) -> NDAr
     """(K, 2) y, x: one pixel for each nucleus, in reading order.
 
     ``maps`` (3, h, w) in 0..1 are foreground, centre and boundary, all high in the middle of a nucleus
-    (``sac_wsi.target_maps``). The cores of nuclei, where all three are, do not touch where nuclei do.
-    Cores are 8-connected: the core of a thin slanting nucleus hangs together by corners.
+    (``sac_wsi.target_maps``). The last two fall between nuclei that touch: each of their peaks is one.
     """
     foreground, centre, boundary = maps
-    core = (foreground > settings.foreground) & (centre > settings.centre) & (boundary > settings.boundary)
-    regions, _ = ndimage.label(core, _EIGHT)
-    centre_yx, area_px = label_centres(regions)
-    centre_yx = centre_yx[area_px >= settings.min_area_px]
+    relief = ndimage.gaussian_filter((centre + boundary) / 2, _SMOOTH_PX, mode="nearest")
+    # whole steps: rounding in the last digit must not decide what is a peak
+    height = np.rint(relief * _STEPS).astype(np.int32)
+    tops = peaks(height, foreground > settings.foreground, round(settings.rise * _STEPS))
+    centre_yx, _ = label_centres(tops)
     return centre_yx[np.lexsort((centre_yx[:, 1], centre_yx[:, 0]))]
 
 

@@ -1,9 +1,8 @@
 """What the prompter is trained to draw: three maps, all high in the middle of a nucleus.
 
-They are made for ``sac_wsi.prompts.nucleus_centres``, which cuts them at 0.5. Border pixels are at most half
-as deep as an inner pixel, so where two nuclei touch, their cores do not. The exception are nuclei that are
-all border, no more than two pixels wide: side by side they can be seen as one. One of fewer than 16 pixels
-may have no core.
+They are made for ``sac_wsi.prompts.nucleus_centres``, which looks for peaks. Border pixels are at most half
+as deep as an inner pixel, so between two nuclei that touch there is a pass. The exception are nuclei that are
+all border, no more than two pixels wide: side by side they can be seen as one.
 """
 
 from __future__ import annotations

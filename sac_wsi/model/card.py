@@ -15,6 +15,7 @@ from sac_wsi.typed import build
 
 FORMAT = 1
 Kind = Literal["whole", "trained"]
+_OLD_CENTRES = ("centre", "boundary", "min_area_px")
 
 
 @dataclass(frozen=True)
@@ -90,4 +91,6 @@ def _of_today(use: Mapping[str, Any]) -> dict[str, Any]:
         now["tta"] = MOST_VIEWS if now["tta"] else 1
     if "min_probability" not in now and now.get("way") != "instance":  # one name for two things
         now["min_probability"] = now.pop("min_score", 0.0)
+    if "centres" in now:  # thresholds, before centres were peaks
+        now["centres"] = {key: now["centres"][key] for key in now["centres"] if key not in _OLD_CENTRES}
     return now

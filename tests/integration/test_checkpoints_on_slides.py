@@ -19,7 +19,7 @@ from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.sac import build_model, to_tile
 from sac_wsi.model.sam import build_sam
 from sac_wsi.model.sizes import ModelSize, PrompterSize
-from sac_wsi.prompts import CentreSettings, region_centres
+from sac_wsi.prompts import region_centres
 from sac_wsi.target_maps import target_maps
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.train.losses import dice_ce_loss, prompter_loss
@@ -81,9 +81,7 @@ def card(model):
         mpp=MPP,
         mpp_range=(0.2, 0.6),
         halo_um=14.0,
-        inference=InferenceSettings(
-            way="prompter", min_area_um2=4.0, centres=CentreSettings(centre=0.25, boundary=0.25)
-        ),
+        inference=InferenceSettings(way="prompter", min_area_um2=4.0),
     )
 
 

@@ -173,7 +173,7 @@ def test_wrong_point_settings_are_refused_by_name(wrong, told):
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"boundary": -0.1}, "centres.boundary is -0.1"), ({"min_area_px": 0}, "centres.min_area_px is 0")],
+    [({"foreground": -0.1}, "centres.foreground is -0.1"), ({"rise": 0.0}, "centres.rise is 0.0")],
 )
 def test_wrong_centre_settings_are_refused_by_name(wrong, told):
     with pytest.raises(ConfigError, match=told):
@@ -220,14 +220,21 @@ def test_two_experts_differ_and_one_repeats_itself():
 # --- nucleus_centres and neighbours --------------------------------------------------------------
 
 
-@given(arrays(np.bool_, st.tuples(st.just(3), st.integers(1, 12), st.integers(1, 12))), st.integers(1, 4))
-def test_nucleus_centres_lie_in_the_cores_large_enough_in_reading_order(above, min_area_px):
-    maps = np.where(above, np.float32(0.6), np.float32(0.5))  # on the threshold is not above it
-    cores, count = ndimage.label(above.all(axis=0), np.ones((3, 3)))
-    expected = [expected_centre(cores == i) for i in range(1, count + 1) if (cores == i).sum() >= min_area_px]
-    found = nucleus_centres(maps, CentreSettings(min_area_px=min_area_px))
+@given(
+    arrays(np.float32, (12, 12), elements=st.floats(0, 1, width=32)),
+    arrays(np.bool_, (12, 12)),
+    st.floats(0.01, 0.5),
+)
+def test_nucleus_centres_are_on_the_foreground_one_for_each_peak_in_reading_order(depth, inside, rise):
+    foreground = np.where(inside, np.float32(0.6), np.float32(0.5))  # on the threshold is not above it
+    found = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(rise=rise))
     assert found.dtype == np.int32
-    assert [tuple(yx) for yx in found.tolist()] == sorted(expected)
+    assert inside[found[:, 0], found[:, 1]].all()
+    assert found.tolist() == sorted(found.tolist())
+    _, regions = ndimage.label(inside, np.ones((3, 3)))
+    assert len(found) >= regions
+    fewer = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(rise=1.0))
+    assert len(fewer) == regions
 
 
 @given(

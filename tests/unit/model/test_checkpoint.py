@@ -12,7 +12,7 @@ from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint, v
 from sac_wsi.model.describe import describe
 from sac_wsi.model.inference import InferenceSettings
 from sac_wsi.model.sam import build_sam
-from sac_wsi.prompts import PointSettings
+from sac_wsi.prompts import CentreSettings, PointSettings
 
 
 @pytest.fixture
@@ -158,6 +158,12 @@ def test_a_card_from_when_all_ways_had_one_least_score(card, way):
     values["inference"] |= {"way": way, "min_score": 0.4}
     use = card_from_json(json.dumps(values), "here").inference
     assert (use.min_score, use.min_probability) == ((0.4, 0.0) if way == "instance" else (0.0, 0.4))
+
+
+def test_a_card_from_when_centres_had_thresholds(card):
+    values = json.loads(card.to_json())
+    values["inference"]["centres"] = {"foreground": 0.4, "centre": 0.5, "boundary": 0.5, "min_area_px": 8}
+    assert card_from_json(json.dumps(values), "here").inference.centres == CentreSettings(foreground=0.4)
 
 
 def test_a_card_that_contradicts_itself(card):
