@@ -1,6 +1,7 @@
 """From masks to instances: one foreground mask is split, many masks are thinned out.
 
     seeded_watershed   one mask and a point for each nucleus ► a label map
+    at_own_height      ... each nucleus as far as it is above a part of its own height
     mask_nms           a mask for each point ► those that are no second view of a better one
 
 "Better" is the total order of ``sac_wsi.stitch.precedence``: the result does not depend on the list's order.
@@ -15,7 +16,7 @@ from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
 from sac_wsi.nuclei import Nuclei
-from sac_wsi.prompts import sequential
+from sac_wsi.prompts import object_pixels, sequential
 from sac_wsi.stitch import decide, loser_winner, overlaps_within, precedence
 
 _DEPTH_SIGMA_PX = 1.0
@@ -53,6 +54,29 @@ def seeded_watershed(
     pieces = watershed(-_relief(prob, depth_px), markers, mask=mask)
     area_px = np.bincount(pieces.ravel())
     return sequential(np.where(area_px[pieces] >= min_area_px, pieces, 0))
+
+
+def at_own_height(
+    labels: NDArray[np.int32], prob: NDArray[np.float32], share: float, faintest: float
+) -> NDArray[np.int32]:
+    """The labels (h, w) without the pixels of each that are not above ``share`` of its own height.
+
+    That is what nine of ten of its pixels do not exceed, at least ``faintest``. One cut for all would draw
+    faint nuclei too small, or clear ones too large. Labels may be left in pieces, and none at all.
+    """
+    flat, owner = object_pixels(labels)
+    height = np.maximum(_ninth_tenth(prob.ravel()[flat], owner), faintest)
+    kept = labels.copy()
+    kept.ravel()[flat[prob.ravel()[flat] <= share * height[owner]]] = 0
+    return kept
+
+
+def _ninth_tenth(values: NDArray[np.float32], owner: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Of each owner 0..n-1, each of which has values, the value nine tenths up their order."""
+    count = np.bincount(owner)
+    ordered = values[np.lexsort((values, owner))]
+    found: NDArray[np.float32] = ordered[np.cumsum(count) - count + (count - 1) * 9 // 10]
+    return found
 
 
 def _discs(seeds_yx: NDArray[np.int64], depth_px: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -23,6 +23,8 @@ class InferenceSettings:
                       instance: a decoder call for each positive point, a mask and a score for each nucleus.
                       prompter: the U-Net's own maps, split by watershed.
     mask_probability  above which a pixel is nucleus
+    faintest          semantic, prompter: a nucleus as probable as that ends where a clear one ends, at
+                      mask_probability as a part of its own height; 1: all end at mask_probability
     negatives         instance: centres of the nearest neighbours that go along as negative points
     window_cells      instance: side of the window of the embedding round a point; 0: all of it
     multimask         instance: the best of SAM's three alternatives instead of its single answer
@@ -42,6 +44,7 @@ class InferenceSettings:
     points: PointSettings = field(default_factory=PointSettings)
     centres: CentreSettings = field(default_factory=CentreSettings)
     mask_probability: float = 0.5
+    faintest: float = 1.0
     negatives: int = 0
     window_cells: int = 16
     multimask: bool = False
@@ -59,7 +62,7 @@ class InferenceSettings:
             raise ConfigError(f"sac.way is {self.way!r}: needed {', '.join(WAYS)}.")
         if not 1 <= self.tta <= MOST_VIEWS:
             raise ConfigError(f"sac.tta is {self.tta}: needed 1 to {MOST_VIEWS}.")
-        for name in ("mask_probability", "nms_iou", "min_score", "min_probability"):
+        for name in ("mask_probability", "faintest", "nms_iou", "min_score", "min_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"sac.{name} is {getattr(self, name)}: needed 0 to 1.")
         if self.negatives < 0 or self.window_cells < 0 or self.min_area_um2 < 0 or self.prompts_at_once < 1:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sac_wsi.instances import seeded_watershed
+from sac_wsi.instances import at_own_height, seeded_watershed
 from sac_wsi.masks import nuclei_from_labels
 from sac_wsi.model.features import Features, Runner, said_by_prompter
 from sac_wsi.model.inference import InferenceSettings
@@ -64,13 +64,14 @@ def basins_of(
     seeds_yx: NDArray[np.int32],
     settings: InferenceSettings,
     mpp: float,
+    faintest: float = 1.0,
 ) -> NDArray[np.int32]:
     """The foreground (h, w) cut into nuclei 1..n, along the valleys of the prompter's boundary map if any."""
     return seeded_watershed(
         probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
-        probability > settings.mask_probability,
+        probability > settings.mask_probability * faintest,
         seeds_yx,
-        min_area_px=max(1, round(settings.min_area_um2 / mpp**2)),
+        min_area_px=_least_area_px(settings, mpp),
     )
 
 
@@ -91,10 +92,16 @@ def split(
     mpp: float,
 ) -> Nuclei:
     """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask."""
-    labels = basins_of(probability, maps, seeds_yx, settings, mpp)
+    labels = basins_of(probability, maps, seeds_yx, settings, mpp, settings.faintest)
+    labels = at_own_height(labels, probability, settings.mask_probability, settings.faintest)
     count = int(labels.max(initial=0))
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)[1:]
     scores = (total / np.maximum(area, 1)).astype(np.float32)
     found = nuclei_from_labels(labels, corner_yx, scores)
-    return found.take(found.score >= settings.min_probability)
+    good = (found.score >= settings.min_probability) & (found.area_px >= _least_area_px(settings, mpp))
+    return found.take(good)
+
+
+def _least_area_px(settings: InferenceSettings, mpp: float) -> int:
+    return max(1, round(settings.min_area_um2 / mpp**2))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from sac_wsi.geometry import Box
-from sac_wsi.instances import mask_nms, seeded_watershed
+from sac_wsi.instances import at_own_height, mask_nms, seeded_watershed
 from sac_wsi.masks import labels_from_nuclei, nuclei_from_masks
 from sac_wsi.stitch import precedence
 
@@ -150,6 +150,39 @@ def test_an_empty_mask_has_no_pieces():
     none = np.zeros((4, 5), bool)
     assert not seeded_watershed(none.astype(np.float32), none, np.array([[1, 1]])).any()
     assert not seeded_watershed(none.astype(np.float32), none, np.zeros((0, 2), int)).any()
+
+
+# --- at_own_height -------------------------------------------------------------------------------
+
+
+@given(clumps(), st.floats(0.05, 1), st.floats(0.05, 1))
+def test_each_nucleus_ends_at_its_share_of_its_own_height(clump, share, faintest):
+    prob, mask, seeds_yx = clump
+    labels = seeded_watershed(prob, mask, seeds_yx, min_area_px=1)
+    kept = at_own_height(labels, prob, share, faintest)
+    expected = np.zeros_like(labels)
+    for label in range(1, labels.max() + 1):
+        here = labels == label
+        height = max(np.quantile(prob[here], 0.9, method="lower"), np.float32(faintest))
+        expected[here & (prob > np.float32(share) * height)] = label
+    assert np.mean(kept != expected) <= 0.01  # rounding on the cut
+
+
+def test_a_faint_nucleus_is_outlined_as_fully_as_a_clear_one():
+    y, x = np.mgrid[:21, :40]
+    hill = np.exp(-(((y - 10) / 5.0) ** 2)[..., None] - (((x[..., None] - [10, 29]) / 5.0) ** 2))
+    clear, faint = np.moveaxis(hill, 2, 0)
+    prob = np.asarray(clear + 0.6 * faint, np.float32)
+    labels = np.where(prob > 0.25, np.where(x < 20, 1, 2), 0).astype(np.int32)
+    areas = [np.bincount(at_own_height(labels, prob, 0.5, least).ravel())[1:] for least in (1.0, 0.5)]
+    assert areas[0][1] < 0.4 * areas[0][0]
+    assert areas[1][1] == pytest.approx(areas[1][0], rel=0.25)
+    np.testing.assert_array_equal(at_own_height(labels, prob, 0.5, 1.0), np.where(prob > 0.5, labels, 0))
+
+
+def test_of_no_labels_none_are_left():
+    none = np.zeros((4, 5), np.int32)
+    assert not at_own_height(none, none.astype(np.float32), 0.5, 0.7).any()
 
 
 # --- mask_nms ------------------------------------------------------------------------------------
