@@ -19,11 +19,12 @@ from torch import Tensor
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.card import Card, Training
+from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import load_model, save_checkpoint
 from sac_wsi.model.prompter import UNet
 from sac_wsi.model.sac import build_model
 from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.train.cards import terms_of
 
 State = dict[str, Tensor]
 
@@ -89,13 +90,8 @@ def join(first: Path, second: Path, path: Path) -> None:
 
 
 def _card(name: str, size: ModelSize, one: Card, other: Card) -> Card:
-    licences = dict.fromkeys("; ".join((one.training.licence, other.training.licence)).split("; "))
-    training = Training(
-        data=tuple(dict.fromkeys(one.training.data + other.training.data)),
-        licence="; ".join(licences),
-        non_commercial=one.training.non_commercial or other.training.non_commercial,
-        code_version=one.training.code_version,
-    )
+    terms = terms_of(one.training, other.training)
+    training = replace(terms, code_version=one.training.code_version)
     use = replace(one.inference, way="prompter")
     return replace(one, name=name, size=size, inference=use, training=training, metrics={})
 

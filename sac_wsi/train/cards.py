@@ -23,8 +23,8 @@ def card_of(config: TrainConfig, source: Source) -> Card:
     from sac_wsi import __version__
 
     before = read_header(Path(config.start)).card.training if config.start else Training((), "")
-    licences = dict.fromkeys([*filter(None, [before.licence]), *source.licences])
-    forbidden = before.non_commercial or any(map(forbids_commerce, licences))
+    now = Training(source.names, "; ".join(source.licences), any(map(forbids_commerce, source.licences)))
+    terms = terms_of(before, now)
     card = Card(
         name=config.name,
         size=config.size,
@@ -32,10 +32,10 @@ def card_of(config: TrainConfig, source: Source) -> Card:
         mpp_range=config.mpp_range,
         halo_um=config.halo_um,
         inference=config.inference,
-        training=Training(
-            data=tuple(dict.fromkeys((*before.data, *source.names))),
-            licence=config.licence or "; ".join(licences),
-            non_commercial=forbidden if config.non_commercial is None else config.non_commercial,
+        training=replace(
+            terms,
+            licence=config.licence or terms.licence,
+            non_commercial=terms.non_commercial if config.non_commercial is None else config.non_commercial,
             code_version=__version__,
         ),
     )
@@ -43,6 +43,21 @@ def card_of(config: TrainConfig, source: Source) -> Card:
     if base is None:
         return card
     return replace(card, kind="trained", base=base.name, base_sha256=sha256_of(base))
+
+
+def terms_of(*sources: Training) -> Training:
+    """What weights out of several sources have learnt from, and the terms of all of them.
+
+    >>> both = terms_of(Training(("a",), "CC0-1.0"), Training(("b", "a"), "CC-BY-4.0; CC0-1.0", True))
+    >>> both.data, both.licence, both.non_commercial
+    (('a', 'b'), 'CC0-1.0; CC-BY-4.0', True)
+    """
+    licences = [name for source in sources for name in source.licence.split("; ") if name]
+    return Training(
+        data=tuple(dict.fromkeys(name for source in sources for name in source.data)),
+        licence="; ".join(dict.fromkeys(licences)),
+        non_commercial=any(source.non_commercial for source in sources),
+    )
 
 
 def forbids_commerce(licence: str) -> bool:

@@ -43,9 +43,13 @@ def unet(folder: Path, name: str, seed: int, maps: int = 3, mpp: float = 0.5) ->
     return folder / name
 
 
-def join_prompters(*args: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PIPELINES / "join_prompters.py"), *map(str, args)]
+def pipeline(name: str, *args: Path | str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PIPELINES / f"{name}.py"), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def join_prompters(*args: Path) -> subprocess.CompletedProcess[str]:
+    return pipeline("join_prompters", *args)
 
 
 def test_two_joined_prompters_say_their_mean(tmp_path):
@@ -73,3 +77,26 @@ def test_prompters_of_two_resolutions_are_not_joined(tmp_path):
     done = join_prompters(unet(tmp_path, "a", 0, mpp=0.25), unet(tmp_path, "b", 1), tmp_path / "joined")
     assert done.returncode == 2
     assert "made for 0.25 and" in done.stderr
+
+
+def test_the_mean_of_weights(tmp_path):
+    paths = [unet(tmp_path, name, seed) for seed, name in enumerate("abc")]
+    out = tmp_path / "mean.safetensors"
+    assert pipeline("average_weights", *paths, "--out", out).returncode == 0
+    states = [load_model(path)[0].state_dict() for path in paths]
+    found = load_model(out)[0].state_dict()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor.float(), sum(state[name].float() for state in states) / 3)
+    card = read_header(out).card
+    assert card.name == "mean"
+    assert (card.training.data, card.training.non_commercial) == (("a", "b", "c"), True)
+    assert card.training.licence == "licence of a; licence of b; licence of c"
+
+
+def test_weights_of_which_there_is_no_mean(tmp_path):
+    out = tmp_path / "mean"
+    done = pipeline("average_weights", unet(tmp_path, "a", 0), unet(tmp_path, "b", 1, maps=1), "--out", out)
+    assert done.returncode == 2
+    assert "b and " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()

@@ -1,0 +1,76 @@
+"""Several weights of one descent as their mean, which is steadier on images that none has learnt from.
+
+    python pipelines/average_weights.py runs/a/best.safetensors runs/b/last.safetensors --out mean.safetensors
+
+They are checkpoints of one run, or of runs that went on from one: the means of weights that learnt from
+different beginnings know nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sac_wsi import SacWsiError
+from sac_wsi.errors import CheckpointError
+from sac_wsi.model.card import Card
+from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
+from sac_wsi.train.cards import terms_of
+
+State = dict[str, Tensor]
+
+
+def mean(states: list[State]) -> State:
+    """Of each tensor; of counts the largest."""
+    return {name: _mean([state[name] for state in states]) for name in states[0]}
+
+
+def _mean(tensors: list[Tensor]) -> Tensor:
+    together = torch.stack(tensors)
+    if not together.is_floating_point():
+        return together.amax(dim=0)
+    return together.double().mean(dim=0).to(together.dtype)
+
+
+def average(sources: list[Path], path: Path) -> None:
+    """Write the mean, with the first one's card and the terms of all."""
+    cards = [read_header(source).card for source in sources]
+    for source, card in zip(sources, cards, strict=True):
+        if _what_weights_mean(card) != _what_weights_mean(cards[0]):
+            raise CheckpointError(
+                f"{source} and {sources[0]} differ in size, resolution or base: needed weights that went on "
+                "from the same ones."
+            )
+    models = [load_model(source)[0] for source in sources]
+    models[0].load_state_dict(mean([model.state_dict() for model in models]))
+    terms = terms_of(*(card.training for card in cards))
+    told = replace(terms, steps=cards[0].training.steps, code_version=cards[0].training.code_version)
+    save_checkpoint(path, models[0], replace(cards[0], name=path.stem, training=told, metrics={}))
+
+
+def _what_weights_mean(card: Card) -> tuple[object, ...]:
+    return (card.size, card.mpp, card.pixel_mean, card.pixel_std, card.kind, card.base_sha256)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("checkpoint", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    try:
+        average(options.checkpoint, options.out)
+    except SacWsiError as error:
+        print(f"average_weights: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
