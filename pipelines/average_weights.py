@@ -37,8 +37,8 @@ def _mean(tensors: list[Tensor]) -> Tensor:
     return together.double().mean(dim=0).to(together.dtype)
 
 
-def average(sources: list[Path], path: Path) -> None:
-    """Write the mean, with the first one's card and the terms of all."""
+def average(sources: list[Path], path: Path, licence: str = "") -> None:
+    """Write the mean, with the first one's card and the terms of all, or the licence that covers them."""
     cards = [read_header(source).card for source in sources]
     for source, card in zip(sources, cards, strict=True):
         if _what_weights_mean(card) != _what_weights_mean(cards[0]):
@@ -49,7 +49,10 @@ def average(sources: list[Path], path: Path) -> None:
     models = [load_model(source)[0] for source in sources]
     models[0].load_state_dict(mean([model.state_dict() for model in models]))
     terms = terms_of(*(card.training for card in cards))
-    told = replace(terms, steps=cards[0].training.steps, code_version=cards[0].training.code_version)
+    first = cards[0].training
+    told = replace(
+        terms, licence=licence or terms.licence, steps=first.steps, code_version=first.code_version
+    )
     save_checkpoint(path, models[0], replace(cards[0], name=path.stem, training=told, metrics={}))
 
 
@@ -63,9 +66,10 @@ def main() -> int:
     )
     parser.add_argument("checkpoint", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--licence", default="", help="of the mean  [those of all checkpoints]")
     options = parser.parse_args()
     try:
-        average(options.checkpoint, options.out)
+        average(options.checkpoint, options.out, options.licence)
     except SacWsiError as error:
         print(f"average_weights: {error}", file=sys.stderr)
         return 2

@@ -21,12 +21,14 @@ from sac_wsi import SacWsiError
 from sac_wsi.config import read_settings
 from sac_wsi.errors import ConfigError
 from sac_wsi.files import make_folder
+from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint, verify
 from sac_wsi.model.choose import merged
 from sac_wsi.model.inference import InferenceSettings
+from sac_wsi.model.sac import SacModel
 from sac_wsi.model.segmenter import SacSegmenter
 from sac_wsi.model_files import shipped_path
-from sac_wsi.train.cards import forbids_commerce
+from sac_wsi.train.cards import forbids_commerce, terms_of
 from sac_wsi.typed import build
 
 _COVERED = {"CC-BY-4.0", "CC0-1.0"}
@@ -39,11 +41,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("checkpoint", type=Path)
     made.add_argument("name")
     made.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    made.add_argument("--prompter", type=Path, metavar="FILE", help="take the prompter of this checkpoint")
     made.add_argument("--metric", dest="metrics", action="append", default=[], metavar="NAME=NUMBER")
     return made
 
 
-def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, float]) -> Path:
+def ship(
+    checkpoint: Path, name: str, changes: list[str], metrics: dict[str, float], prompter: Path | None = None
+) -> Path:
     """Write the file that ships and return where it is."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise ConfigError(f"{name!r} is no name for weights: needed lower-case letters, digits, - and .")
@@ -51,6 +56,8 @@ def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, flo
     if card.kind != "whole":
         raise ConfigError(f"{checkpoint} holds only what was trained over {card.base}: needed all weights.")
     model, _ = load_model(checkpoint)
+    if prompter is not None:
+        card = _with_prompter(model, card, prompter)
     use = merged(asdict(card.inference), read_settings(None, changes))
     card = replace(
         card,
@@ -87,6 +94,20 @@ def ship(checkpoint: Path, name: str, changes: list[str], metrics: dict[str, flo
     return path
 
 
+def _with_prompter(model: SacModel, card: Card, prompter: Path) -> Card:
+    """Put another prompter into ``model``; the card with the terms of both."""
+    other, header = load_model(prompter)
+    if model.prompter is None or other.prompter is None or card.size.prompter != header.card.size.prompter:
+        raise ConfigError(
+            f"{prompter} has the prompter {header.card.size.prompter} and {card.name} "
+            f"{card.size.prompter}: needed the same size."
+        )
+    model.prompter.load_state_dict(other.prompter.state_dict())
+    terms = terms_of(card.training, header.card.training)
+    told = replace(terms, steps=card.training.steps, code_version=card.training.code_version)
+    return replace(card, training=told)
+
+
 def main() -> int:
     options = parser().parse_args()
     try:
@@ -95,7 +116,7 @@ def main() -> int:
         print(f"ship_weights: --metric {options.metrics}: needed NAME=NUMBER", file=sys.stderr)
         return 2
     try:
-        path = ship(options.checkpoint, options.name, options.changes, metrics)
+        path = ship(options.checkpoint, options.name, options.changes, metrics, options.prompter)
     except SacWsiError as error:
         print(f"ship_weights: {error}", file=sys.stderr)
         return 2

@@ -91,6 +91,8 @@ def test_the_mean_of_weights(tmp_path):
     assert card.name == "mean"
     assert (card.training.data, card.training.non_commercial) == (("a", "b", "c"), True)
     assert card.training.licence == "licence of a; licence of b; licence of c"
+    pipeline("average_weights", *paths, "--out", out, "--licence", "CC-BY-NC-SA-4.0")
+    assert read_header(out).card.training.licence == "CC-BY-NC-SA-4.0"
 
 
 def test_weights_of_which_there_is_no_mean(tmp_path):

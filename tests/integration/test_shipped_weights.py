@@ -176,6 +176,12 @@ def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
     assert path.stat().st_size < 0.6 * free.stat().st_size
     assert verify(path) == []
     assert ship(forbids, "other", [], {}) == tmp_path / "research" / "other.safetensors"
+    with torch.no_grad():
+        model.prompter.out.bias += 1
+    better = tmp_path / "better.safetensors"
+    save_checkpoint(better, model, header.card)
+    shipped, _ = load_model(ship(forbids, "other", [], {}, prompter=better))
+    torch.testing.assert_close(shipped.prompter.out.bias, model.prompter.out.bias, rtol=1e-3, atol=1e-3)
     with pytest.raises(ConfigError, match="has this name already"):
         ship(forbids, "again", [], {})
     save_checkpoint(forbids, model, replace(header.card, training=replace(terms, licence="CC-BY-4.0")))
