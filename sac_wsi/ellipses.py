@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, nogil=True)
-def _root(linked: Any, i: int) -> int:
-    while linked[i] != i:
-        linked[i] = linked[linked[i]]
-        i = linked[i]
-    return i
+from sac_wsi.links import root
 
 
 @njit(cache=True, nogil=True)
@@ -34,7 +28,7 @@ def component_tree(relief: Any, order: Any) -> Any:
         for side in range(4):
             to_y, to_x = y + (-1, 0, 0, 1)[side], x + (0, -1, 1, 0)[side]
             if 0 <= to_y < height and 0 <= to_x < width and place[to_y * width + to_x] >= 0:
-                top = _root(linked, place[to_y * width + to_x])
+                top = root(linked, place[to_y * width + to_x])
                 parent[top] = linked[top] = i
     for i in range(len(order)):
         above = parent[i]

@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sac_wsi.links import root
+
 _NONE = -1
 
 
@@ -59,7 +61,7 @@ def _flood(heights, downwards, columns, least_rise):  # type: ignore[no-untyped-
         for step in around:
             beside = hill_of[pixel + step]
             if beside != _NONE:
-                beside = _whole(joined, beside)
+                beside = root(joined, beside)
                 if here != _NONE and beside != here:
                     first, later = min(here, beside), max(here, beside)
                     joined[later] = first
@@ -88,12 +90,3 @@ def _numbers(within: Any) -> Any:
         elif other != _NONE:
             numbers[hill] = numbers[other]
     return numbers
-
-
-@njit(cache=True, nogil=True)
-def _whole(joined: Any, hill: Any) -> Any:
-    """The hill that is no part of another; and shorter ways to it for the next time."""
-    while joined[hill] != hill:
-        joined[hill] = joined[joined[hill]]
-        hill = joined[hill]
-    return hill

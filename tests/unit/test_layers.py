@@ -25,6 +25,7 @@ LAYERS = (
         "table",
         "nuclei",
         "bits",
+        "links",
     },
     {
         "metrics",
