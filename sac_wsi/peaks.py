@@ -25,7 +25,7 @@ def peaks(height: NDArray[np.int32], mask: NDArray[np.bool_], least_rise: int) -
     whatever its rise. A peak's pixels are those less than ``least_rise`` below its top that can be reached
     from there without going lower than that.
 
-    >>> peaks(np.array([[9, 5, 7, 6, 9]], np.int32), np.ones((1, 5), bool), 3).tolist()
+    >>> peaks(np.array([[9, 5, 8, 7, 9]], np.int32), np.ones((1, 5), bool), 3).tolist()
     [[1, 0, 2, 2, 2]]
     """
     if least_rise < 1:
