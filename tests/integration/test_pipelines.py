@@ -1,13 +1,18 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
+from sac_wsi.geometry import Box
 from sac_wsi.model.card import Card, Training
 from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
 from sac_wsi.model.sac import build_model
 from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.slide import open_slide
 from sac_wsi.testing import SyntheticSlide, truncate
 from sac_wsi.verify import verify_run
 
@@ -102,3 +107,54 @@ def test_weights_of_which_there_is_no_mean(tmp_path):
     assert "b and " in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists()
+
+
+def geojson_squares(path: Path, *squares: tuple[int, int, int]) -> Path:
+    """Each x, y of a corner and the side, in level-0 pixels."""
+    rings = [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]] for x, y, side in squares]
+    features = [
+        {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+        for ring in rings
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def cut_boxes(folder: Path, *boxes: tuple[int, int, int]) -> subprocess.CompletedProcess[str]:
+    SyntheticSlide(seed=1, shape_yx=(300, 400)).write_tiff(folder / "s.tiff")
+    nuclei = geojson_squares(folder / "nuclei.json", (100, 50, 10), (118, 60, 4), (140, 70, 8), (300, 9, 5))
+    none = geojson_squares(folder / "none.json", (130, 60, 100))
+    drawn = geojson_squares(folder / "boxes.json", *boxes)
+    paths = (folder / "s.tiff", nuclei, folder / "out")
+    return pipeline("cut_boxes", *paths, "--boxes", drawn, "--without", none, "--name", "a")
+
+
+def test_a_box_has_the_slides_pixels_and_the_nuclei_that_lie_in_it(tmp_path):
+    done = cut_boxes(tmp_path, (90, 40, 30), (120, 60, 40))
+    assert done.returncode == 0, done.stderr
+    expected = np.zeros((30, 30), np.uint16)
+    expected[10:20, 10:20] = 1
+    expected[20:24, 28:30] = 2  # the box cuts it
+    labels = tmp_path / "out" / "labels"
+    assert (np.asarray(Image.open(labels / "a_90_40.png")) == expected).all()
+    second = np.asarray(Image.open(labels / "a_120_60.png"))
+    assert second[:4, :2].all()
+    assert second.sum() == 8  # the one at 140, 70 lies where there is said to be none
+    with open_slide(tmp_path / "s.tiff") as slide:
+        pixels = slide.read_level(0, Box(40, 90, 70, 120))
+    assert (np.asarray(Image.open(tmp_path / "out" / "images" / "a_90_40.png")) == pixels).all()
+
+
+def test_what_was_cut_can_be_packed(tmp_path):
+    assert cut_boxes(tmp_path, (90, 40, 30), (120, 60, 40)).returncode == 0
+    folders = ("--folders", tmp_path / "out" / "images", tmp_path / "out" / "labels", "--mpp", "0.5")
+    done = pipeline("pack_training", tmp_path / "p.zip", *folders, "--licence", "CC0-1.0")
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stdout
+
+
+def test_a_box_beside_the_slide_is_refused(tmp_path):
+    done = cut_boxes(tmp_path, (500, 500, 30))
+    assert done.returncode == 2
+    assert "400 x 300 (width x height)" in done.stderr
+    assert "Traceback" not in done.stderr

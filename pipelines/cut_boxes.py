@@ -1,0 +1,116 @@
+"""Boxes of a slide as images and label maps to learn from: what a model found there, once somebody mended it.
+
+    sac-wsi segment slide.svs --out nuclei.geojson
+    # in QuPath: mend the nuclei, draw rectangles to learn from, and round what holds no nucleus; export each
+    python pipelines/cut_boxes.py slide.svs nuclei.geojson boxes --boxes boxes.geojson --without none.geojson
+    python pipelines/pack_training.py nuclei.zip --folders boxes/images boxes/labels --mpp 0.25 --licence …
+
+A box is what a polygon's sides enclose. A nucleus whose middle lies in an area of --without goes. Boxes are
+cut at full resolution; those of several slides can share a folder if each slide has its own --name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+from shapely import Polygon
+
+from sac_wsi import SacWsiError
+from sac_wsi.errors import RequestError
+from sac_wsi.files import make_folder
+from sac_wsi.geometry import Box
+from sac_wsi.overlay import save_png
+from sac_wsi.picture import LARGEST_SIDE_PX
+from sac_wsi.region import read_polygons
+from sac_wsi.slide import open_slide
+from sac_wsi.slide.mpp import require_mpp
+from sac_wsi.train.data.polygons import FIRST_PIXEL_XY, paint
+
+_GEOJSON_TO_PAINT = FIRST_PIXEL_XY - 0.5
+"""GeoJSON's first pixel reaches from 0 to 1; what `paint` takes counts its centre as 1."""
+
+
+def without(nuclei: Sequence[Polygon], areas: Sequence[Polygon]) -> list[Polygon]:
+    """Those whose centroid lies in none of the areas."""
+    found = shapely.union_all([shapely.make_valid(area) for area in areas])
+    shapely.prepare(found)
+    return [nucleus for nucleus in nuclei if not shapely.intersects(found, nucleus.centroid)]
+
+
+def boxes_of(drawn: Sequence[Polygon], slide_level0: Box) -> list[Box]:
+    """What the polygons' sides enclose, in level-0 pixels, cut to the slide."""
+    boxes = []
+    for polygon in drawn:
+        x0, y0, x1, y1 = (round(side) for side in polygon.bounds)
+        box = Box(y0, x0, y1, x1).intersect(slide_level0)
+        if box.empty or max(box.shape) > LARGEST_SIDE_PX:
+            raise RequestError(
+                f"A box covers x, y {[x0, y0, x1, y1]}: needed 1 to {LARGEST_SIDE_PX} pixels a side on the "
+                f"slide of {slide_level0.width} x {slide_level0.height} (width x height)."
+            )
+        boxes.append(box)
+    return boxes
+
+
+def labels_of(nuclei: Sequence[Polygon], tree: shapely.STRtree, box: Box) -> NDArray[np.uint16]:
+    """(h, w) the nuclei in the box, numbered from 1."""
+    near = sorted(tree.query(shapely.box(box.x0, box.y0, box.x1, box.y1)))
+    moved = np.array([box.x0, box.y0]) - _GEOJSON_TO_PAINT
+    labels = paint([shapely.get_coordinates(nuclei[i].exterior) - moved for i in near], box.shape)
+    return labels.astype(np.uint16)
+
+
+def cut(
+    slide: Path, nuclei: list[Polygon], drawn: list[Polygon], out: Path, name: str
+) -> Iterator[tuple[str, int, float]]:
+    """Write image and labels of each box; its name, how many nuclei it shows, the slide's resolution."""
+    tree = shapely.STRtree(nuclei)
+    for folder in ("images", "labels"):
+        make_folder(out / folder)
+    with open_slide(slide) as opened:
+        mpp = require_mpp(opened.info)
+        for box in boxes_of(drawn, Box.of_shape(opened.info.shape_yx)):
+            file = f"{name}_{box.x0}_{box.y0}.png"
+            labels = labels_of(nuclei, tree, box)
+            save_png(out / "images" / file, opened.read_level(0, box))
+            Image.fromarray(labels).save(out / "labels" / file)
+            yield file, len(np.unique(labels[labels > 0])), mpp
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    made.add_argument("slide", type=Path)
+    made.add_argument("nuclei", type=Path, help="GeoJSON")
+    made.add_argument("out", type=Path, help="a folder; images/ and labels/ are made in it")
+    made.add_argument("--boxes", type=Path, required=True, help="GeoJSON")
+    made.add_argument("--without", type=Path, help="GeoJSON of areas in which there is no nucleus")
+    made.add_argument("--name", default="slide", help="begins the files' names  [slide]")
+    return made
+
+
+def main() -> None:
+    options = parser().parse_args()
+    try:
+        nuclei = read_polygons(options.nuclei)
+        if options.without:
+            nuclei = without(nuclei, read_polygons(options.without))
+        for file, count, mpp in cut(
+            options.slide, nuclei, read_polygons(options.boxes), options.out, options.name
+        ):
+            print(f"{file}: {count} nuclei, {mpp:g} µm per pixel")
+    except SacWsiError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
