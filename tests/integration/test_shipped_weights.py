@@ -52,7 +52,7 @@ def test_a_file_that_ships(path):
 
 def test_the_terms_of_both():
     open_terms, research = (read_header(path).card.training for path in (TINY, RESEARCH))
-    assert set(open_terms.data) == {"tnbc", "dsb2018"}
+    assert set(open_terms.data) == {"tnbc", "dsb2018", "cmu1"}
     assert "NC" not in open_terms.licence
     assert not open_terms.non_commercial
     assert "monuseg" in research.data
