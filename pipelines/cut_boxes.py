@@ -78,6 +78,10 @@ def cut(
         mpp = require_mpp(opened.info)
         for box in boxes_of(drawn, Box.of_shape(opened.info.shape_yx)):
             file = f"{name}_{box.x0}_{box.y0}.png"
+            if (out / "images" / file).exists():
+                raise RequestError(
+                    f"{out / 'images' / file} exists: needed another folder, or a --name of this slide's own."
+                )
             labels = labels_of(nuclei, tree, box)
             save_png(out / "images" / file, opened.read_level(0, box))
             Image.fromarray(labels).save(out / "labels" / file)

@@ -158,3 +158,11 @@ def test_a_box_beside_the_slide_is_refused(tmp_path):
     assert done.returncode == 2
     assert "400 x 300 (width x height)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_boxes_of_another_slide_are_not_overwritten(tmp_path):
+    assert cut_boxes(tmp_path, (90, 40, 30)).returncode == 0
+    done = cut_boxes(tmp_path, (90, 40, 40))
+    assert done.returncode == 2
+    assert "--name" in done.stderr
+    assert Image.open(tmp_path / "out" / "labels" / "a_90_40.png").size == (30, 30)
