@@ -61,7 +61,7 @@ def load_geojson(path: Path, needed: str = _NEEDED) -> Any:
         raw = path.read_bytes()
         return geojson.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
     except OSError as error:  # a damaged gzip file is one, too
-        raise RequestError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise RequestError(f"{path} cannot be read ({error.strerror or error}): {needed}") from error
     except (ValueError, TypeError, AttributeError, RecursionError, EOFError, zlib.error) as error:
         raise RequestError(f"{path} is not valid GeoJSON ({error}): {needed}") from error
 
