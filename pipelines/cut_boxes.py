@@ -5,8 +5,10 @@
     python pipelines/cut_boxes.py slide.svs nuclei.geojson boxes --boxes boxes.geojson --without none.geojson
     python pipelines/pack_training.py nuclei.zip --folders boxes/images boxes/labels --mpp 0.25 --licence …
 
-A box is what a polygon's sides enclose. A nucleus whose middle lies in an area of --without goes. Boxes are
-cut at full resolution; those of several slides can share a folder if each slide has its own --name.
+A box is what a polygon's sides enclose. A nucleus whose middle lies in an area of --without goes, a hole in
+one is filled, one drawn in parts counts as several. Boxes are cut at full resolution; those of several slides
+can share a folder if each has its own --name. To hold whole slides back, give pack_training
+--group-pattern '^(.*)_x'; without it each box is a group, and those that overlap are no judge of each other.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ from sac_wsi.overlay import save_png
 from sac_wsi.picture import LARGEST_SIDE_PX
 from sac_wsi.region import read_polygons
 from sac_wsi.slide import open_slide
-from sac_wsi.slide.mpp import require_mpp
 from sac_wsi.train.data.polygons import FIRST_PIXEL_XY, paint
 
+MOST_LABELS = np.iinfo(np.uint16).max
 _GEOJSON_TO_PAINT = FIRST_PIXEL_XY - 0.5
 """GeoJSON's first pixel reaches from 0 to 1; what `paint` takes counts its centre as 1."""
 
@@ -46,6 +48,8 @@ def without(nuclei: Sequence[Polygon], areas: Sequence[Polygon]) -> list[Polygon
 
 def boxes_of(drawn: Sequence[Polygon], slide_level0: Box) -> list[Box]:
     """What the polygons' sides enclose, in level-0 pixels, cut to the slide."""
+    if not drawn:
+        raise RequestError("--boxes holds no polygon: needed a rectangle round each place to learn from.")
     boxes = []
     for polygon in drawn:
         x0, y0, x1, y1 = (round(side) for side in polygon.bounds)
@@ -64,28 +68,33 @@ def labels_of(nuclei: Sequence[Polygon], tree: shapely.STRtree, box: Box) -> NDA
     near = sorted(tree.query(shapely.box(box.x0, box.y0, box.x1, box.y1)))
     moved = np.array([box.x0, box.y0]) - _GEOJSON_TO_PAINT
     labels = paint([shapely.get_coordinates(nuclei[i].exterior) - moved for i in near], box.shape)
+    if len(near) > MOST_LABELS:
+        raise RequestError(
+            f"A box holds {len(near):,} nuclei: needed at most {MOST_LABELS:,}, a smaller box."
+        )
     return labels.astype(np.uint16)
 
 
 def cut(
     slide: Path, nuclei: list[Polygon], drawn: list[Polygon], out: Path, name: str
-) -> Iterator[tuple[str, int, float]]:
-    """Write image and labels of each box; its name, how many nuclei it shows, the slide's resolution."""
+) -> Iterator[tuple[str, int]]:
+    """Write image and labels of each box; the files' name and how many nuclei they show."""
     tree = shapely.STRtree(nuclei)
     for folder in ("images", "labels"):
         make_folder(out / folder)
     with open_slide(slide) as opened:
-        mpp = require_mpp(opened.info)
-        for box in boxes_of(drawn, Box.of_shape(opened.info.shape_yx)):
-            file = f"{name}_{box.x0}_{box.y0}.png"
+        boxes = boxes_of(drawn, Box.of_shape(opened.info.shape_yx))
+        named = {f"{name}_x{box.x0}_y{box.y0}_{box.width}x{box.height}.png": box for box in boxes}
+        for file in named:
             if (out / "images" / file).exists():
                 raise RequestError(
                     f"{out / 'images' / file} exists: needed another folder, or a --name of this slide's own."
                 )
+        for file, box in named.items():
             labels = labels_of(nuclei, tree, box)
             save_png(out / "images" / file, opened.read_level(0, box))
             Image.fromarray(labels).save(out / "labels" / file)
-            yield file, len(np.unique(labels[labels > 0])), mpp
+            yield file, len(np.unique(labels[labels > 0]))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,10 +116,9 @@ def main() -> None:
         nuclei = read_polygons(options.nuclei)
         if options.without:
             nuclei = without(nuclei, read_polygons(options.without))
-        for file, count, mpp in cut(
-            options.slide, nuclei, read_polygons(options.boxes), options.out, options.name
-        ):
-            print(f"{file}: {count} nuclei, {mpp:g} µm per pixel")
+        drawn = read_polygons(options.boxes)
+        for file, count in cut(options.slide, nuclei, drawn, options.out, options.name):
+            print(f"{file}: {count} nuclei")
     except SacWsiError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

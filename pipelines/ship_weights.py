@@ -1,7 +1,7 @@
 """Make a training run's checkpoint one of those that ship: half precision, its name and use settled.
 
-    python pipelines/ship_weights.py runs/sac_tiny/best.safetensors sac-tiny --set way=prompter --set tta=2 \\
-        --metric monuseg_zero_shot_pq=0.49
+    python pipelines/ship_weights.py runs/sac_tiny/best.safetensors sac-tiny --set way=prompter --set tta=4 \\
+        --metric monuseg_zero_shot_pq=0.537
 
 The run's own scores are left out: they are of other settings, in single precision. What may not be used
 commercially goes to sac_wsi/weights/research, which the wheel leaves out.
@@ -102,8 +102,14 @@ def _with_prompter(model: SacModel, card: Card, prompter: Path) -> Card:
             f"{prompter} has the prompter {header.card.size.prompter} and {card.name} "
             f"{card.size.prompter}: needed the same size."
         )
+    theirs = header.card
+    if (theirs.mpp, theirs.pixel_mean, theirs.pixel_std) != (card.mpp, card.pixel_mean, card.pixel_std):
+        raise ConfigError(
+            f"{prompter} is for {theirs.mpp} µm per pixel and {card.name} for {card.mpp}, or their pixels "
+            "are scaled otherwise: needed the same."
+        )
     model.prompter.load_state_dict(other.prompter.state_dict())
-    terms = terms_of(card.training, header.card.training)
+    terms = terms_of(card.training, theirs.training)
     told = replace(terms, steps=card.training.steps, code_version=card.training.code_version)
     return replace(card, training=told)
 

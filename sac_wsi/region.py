@@ -25,7 +25,9 @@ _REGION_MASK_PX = 15_000_000  # the mask of a region stays below 16 M pixels how
 
 def tissue_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> TissueMask:
     """The polygons of a GeoJSON file (plain or gzip, QuPath's exports included) cut to the slide."""
-    found = _drawn(path)
+    found = _geometries(load_geojson(path), path)
+    if not found:
+        raise RequestError(f"{path} holds no geometry: {_NEEDED}")
     repaired = not all(geometry.is_valid for geometry in found)
     # mending a bow tie can leave lines beside the polygons
     pieces = shapely.get_parts(shapely.get_parts([shapely.make_valid(geometry) for geometry in found]))
@@ -45,15 +47,9 @@ def tissue_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> TissueM
 
 
 def read_polygons(path: Path) -> list[shapely.Polygon]:
-    """The polygons of a GeoJSON file as they are drawn, in its order; a MultiPolygon's one by one."""
-    return list(shapely.get_parts(_drawn(path)))
-
-
-def _drawn(path: Path) -> list[Any]:
-    found = _geometries(load_geojson(path), path)
-    if not found:
-        raise RequestError(f"{path} holds no geometry: {_NEEDED}")
-    return found
+    """The polygons of a GeoJSON file as drawn, in its order, a MultiPolygon's one by one; or none."""
+    found = shapely.get_parts(_geometries(load_geojson(path), path))
+    return [polygon for polygon in found if not polygon.is_empty]
 
 
 def load_geojson(path: Path, needed: str = _NEEDED) -> Any:

@@ -91,7 +91,10 @@ def split(
     settings: InferenceSettings,
     mpp: float,
 ) -> Nuclei:
-    """Nuclei of the foreground, in frame coordinates; the score is the mean probability under the mask."""
+    """Nuclei of the foreground, in frame coordinates; the score is the mean probability in the label.
+
+    Of a label in pieces the largest is the mask.
+    """
     labels = basins_of(probability, maps, seeds_yx, settings, mpp, settings.faintest)
     labels = at_own_height(labels, probability, settings.mask_probability, settings.faintest)
     count = int(labels.max(initial=0))

@@ -25,6 +25,8 @@ def card_of(config: TrainConfig, source: Source) -> Card:
     before = read_header(Path(config.start)).card.training if config.start else Training((), "")
     now = Training(source.names, "; ".join(source.licences), any(map(forbids_commerce, source.licences)))
     terms = terms_of(before, now)
+    licence = config.licence or terms.licence
+    forbids = terms.non_commercial or forbids_commerce(licence)
     card = Card(
         name=config.name,
         size=config.size,
@@ -34,8 +36,8 @@ def card_of(config: TrainConfig, source: Source) -> Card:
         inference=config.inference,
         training=replace(
             terms,
-            licence=config.licence or terms.licence,
-            non_commercial=terms.non_commercial if config.non_commercial is None else config.non_commercial,
+            licence=licence,
+            non_commercial=forbids if config.non_commercial is None else config.non_commercial,
             code_version=__version__,
         ),
     )

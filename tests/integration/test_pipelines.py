@@ -96,8 +96,9 @@ def test_the_mean_of_weights(tmp_path):
     assert card.name == "mean"
     assert (card.training.data, card.training.non_commercial) == (("a", "b", "c"), True)
     assert card.training.licence == "licence of a; licence of b; licence of c"
-    pipeline("average_weights", *paths, "--out", out, "--licence", "CC-BY-NC-SA-4.0")
-    assert read_header(out).card.training.licence == "CC-BY-NC-SA-4.0"
+    pipeline("average_weights", paths[0], "--out", out, "--licence", "CC-BY-NC-SA-4.0")
+    terms = read_header(out).card.training
+    assert (terms.licence, terms.non_commercial) == ("CC-BY-NC-SA-4.0", True)
 
 
 def test_weights_of_which_there_is_no_mean(tmp_path):
@@ -136,13 +137,13 @@ def test_a_box_has_the_slides_pixels_and_the_nuclei_that_lie_in_it(tmp_path):
     expected[10:20, 10:20] = 1
     expected[20:24, 28:30] = 2  # the box cuts it
     labels = tmp_path / "out" / "labels"
-    assert (np.asarray(Image.open(labels / "a_90_40.png")) == expected).all()
-    second = np.asarray(Image.open(labels / "a_120_60.png"))
+    assert (np.asarray(Image.open(labels / "a_x90_y40_30x30.png")) == expected).all()
+    second = np.asarray(Image.open(labels / "a_x120_y60_40x40.png"))
     assert second[:4, :2].all()
     assert second.sum() == 8  # the one at 140, 70 lies where there is said to be none
     with open_slide(tmp_path / "s.tiff") as slide:
         pixels = slide.read_level(0, Box(40, 90, 70, 120))
-    assert (np.asarray(Image.open(tmp_path / "out" / "images" / "a_90_40.png")) == pixels).all()
+    assert (np.asarray(Image.open(tmp_path / "out" / "images" / "a_x90_y40_30x30.png")) == pixels).all()
 
 
 def test_what_was_cut_can_be_packed(tmp_path):
@@ -162,7 +163,34 @@ def test_a_box_beside_the_slide_is_refused(tmp_path):
 
 def test_boxes_of_another_slide_are_not_overwritten(tmp_path):
     assert cut_boxes(tmp_path, (90, 40, 30)).returncode == 0
-    done = cut_boxes(tmp_path, (90, 40, 40))
+    labels = tmp_path / "out" / "labels"
+    (labels / "a_x90_y40_30x30.png").write_bytes(b"mended")
+    done = cut_boxes(tmp_path, (0, 0, 20), (90, 40, 30))
     assert done.returncode == 2
     assert "--name" in done.stderr
-    assert Image.open(tmp_path / "out" / "labels" / "a_90_40.png").size == (30, 30)
+    assert [(path.name, path.read_bytes()) for path in labels.iterdir()] == [
+        ("a_x90_y40_30x30.png", b"mended")
+    ]
+
+
+def test_a_box_may_be_without_nuclei_and_share_a_corner(tmp_path):
+    assert cut_boxes(tmp_path, (-5, -5, 20), (0, 0, 30)).returncode == 0
+    found = {path.name: np.asarray(Image.open(path)) for path in (tmp_path / "out" / "labels").iterdir()}
+    assert sorted(found) == ["a_x0_y0_15x15.png", "a_x0_y0_30x30.png"]
+    assert not any(labels.any() for labels in found.values())
+    none = geojson_squares(tmp_path / "nothing.json")
+    paths = (tmp_path / "s.tiff", none, tmp_path / "again")
+    assert (
+        pipeline("cut_boxes", *paths, "--boxes", tmp_path / "boxes.json", "--without", none).returncode == 0
+    )
+
+
+def test_boxes_that_are_none(tmp_path):
+    done = cut_boxes(tmp_path)
+    assert done.returncode == 2
+    assert "needed a rectangle" in done.stderr
+    empty = {"type": "Polygon", "coordinates": []}
+    (tmp_path / "empty.json").write_text(json.dumps(empty))
+    paths = (tmp_path / "s.tiff", tmp_path / "nuclei.json", tmp_path / "out")
+    done = pipeline("cut_boxes", *paths, "--boxes", tmp_path / "empty.json")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)

@@ -179,9 +179,13 @@ def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
     with torch.no_grad():
         model.prompter.out.bias += 1
     better = tmp_path / "better.safetensors"
-    save_checkpoint(better, model, header.card)
-    shipped, _ = load_model(ship(forbids, "other", [], {}, prompter=better))
+    save_checkpoint(better, model, replace(header.card, training=replace(terms, data=("ours",))))
+    shipped, told = load_model(ship(forbids, "other", [], {}, prompter=better))
+    assert told.card.training.data == (*header.card.training.data, "ours")
     torch.testing.assert_close(shipped.prompter.out.bias, model.prompter.out.bias, rtol=1e-3, atol=1e-3)
+    save_checkpoint(better, model, replace(header.card, mpp=0.5))
+    with pytest.raises(ConfigError, match=r"0\.5 µm per pixel"):
+        ship(forbids, "other", [], {}, prompter=better)
     with pytest.raises(ConfigError, match="has this name already"):
         ship(forbids, "again", [], {})
     save_checkpoint(forbids, model, replace(header.card, training=replace(terms, licence="CC-BY-4.0")))
