@@ -20,7 +20,7 @@ from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
 from sac_wsi.model.card import Card
 from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
-from sac_wsi.train.cards import forbids_commerce, terms_of
+from sac_wsi.train.cards import terms_of
 
 State = dict[str, Tensor]
 
@@ -48,15 +48,8 @@ def average(sources: list[Path], path: Path, licence: str = "") -> None:
             )
     models = [load_model(source)[0] for source in sources]
     models[0].load_state_dict(mean([model.state_dict() for model in models]))
-    terms = terms_of(*(card.training for card in cards))
-    first = cards[0].training
-    told = replace(
-        terms,
-        licence=licence or terms.licence,
-        non_commercial=terms.non_commercial or forbids_commerce(licence),
-        steps=first.steps,
-        code_version=first.code_version,
-    )
+    terms = terms_of(*(card.training for card in cards), licence=licence)
+    told = replace(terms, steps=cards[0].training.steps, code_version=cards[0].training.code_version)
     save_checkpoint(path, models[0], replace(cards[0], name=path.stem, training=told, metrics={}))
 
 

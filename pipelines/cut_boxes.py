@@ -34,7 +34,7 @@ from sac_wsi.region import read_polygons
 from sac_wsi.slide import open_slide
 from sac_wsi.train.data.polygons import FIRST_PIXEL_XY, paint
 
-MOST_LABELS = np.iinfo(np.uint16).max
+_MOST_LABELS = np.iinfo(np.uint16).max
 _GEOJSON_TO_PAINT = FIRST_PIXEL_XY - 0.5
 """GeoJSON's first pixel reaches from 0 to 1; what `paint` takes counts its centre as 1."""
 
@@ -67,11 +67,11 @@ def labels_of(nuclei: Sequence[Polygon], tree: shapely.STRtree, box: Box) -> NDA
     """(h, w) the nuclei in the box, numbered from 1."""
     near = sorted(tree.query(shapely.box(box.x0, box.y0, box.x1, box.y1)))
     moved = np.array([box.x0, box.y0]) - _GEOJSON_TO_PAINT
-    labels = paint([shapely.get_coordinates(nuclei[i].exterior) - moved for i in near], box.shape)
-    if len(near) > MOST_LABELS:
+    if len(near) > _MOST_LABELS:
         raise RequestError(
-            f"A box holds {len(near):,} nuclei: needed at most {MOST_LABELS:,}, a smaller box."
+            f"A box holds {len(near):,} nuclei: needed at most {_MOST_LABELS:,}, a smaller box."
         )
+    labels = paint([shapely.get_coordinates(nuclei[i].exterior) - moved for i in near], box.shape)
     return labels.astype(np.uint16)
 
 
@@ -80,8 +80,6 @@ def cut(
 ) -> Iterator[tuple[str, int]]:
     """Write image and labels of each box; the files' name and how many nuclei they show."""
     tree = shapely.STRtree(nuclei)
-    for folder in ("images", "labels"):
-        make_folder(out / folder)
     with open_slide(slide) as opened:
         boxes = boxes_of(drawn, Box.of_shape(opened.info.shape_yx))
         named = {f"{name}_x{box.x0}_y{box.y0}_{box.width}x{box.height}.png": box for box in boxes}
@@ -90,6 +88,8 @@ def cut(
                 raise RequestError(
                     f"{out / 'images' / file} exists: needed another folder, or a --name of this slide's own."
                 )
+        for folder in ("images", "labels"):
+            make_folder(out / folder)
         for file, box in named.items():
             labels = labels_of(nuclei, tree, box)
             save_png(out / "images" / file, opened.read_level(0, box))

@@ -24,9 +24,7 @@ def card_of(config: TrainConfig, source: Source) -> Card:
 
     before = read_header(Path(config.start)).card.training if config.start else Training((), "")
     now = Training(source.names, "; ".join(source.licences), any(map(forbids_commerce, source.licences)))
-    terms = terms_of(before, now)
-    licence = config.licence or terms.licence
-    forbids = terms.non_commercial or forbids_commerce(licence)
+    terms = terms_of(before, now, licence=config.licence)
     card = Card(
         name=config.name,
         size=config.size,
@@ -36,8 +34,7 @@ def card_of(config: TrainConfig, source: Source) -> Card:
         inference=config.inference,
         training=replace(
             terms,
-            licence=licence,
-            non_commercial=forbids if config.non_commercial is None else config.non_commercial,
+            non_commercial=terms.non_commercial if config.non_commercial is None else config.non_commercial,
             code_version=__version__,
         ),
     )
@@ -47,18 +44,19 @@ def card_of(config: TrainConfig, source: Source) -> Card:
     return replace(card, kind="trained", base=base.name, base_sha256=sha256_of(base))
 
 
-def terms_of(*sources: Training) -> Training:
-    """What weights out of several sources have learnt from, and the terms of all of them.
+def terms_of(*sources: Training, licence: str = "") -> Training:
+    """What weights out of several sources have learnt from, and the terms of all; or a ``licence`` for them.
 
     >>> both = terms_of(Training(("a",), "CC0-1.0"), Training(("b", "a"), "CC-BY-4.0; CC0-1.0", True))
     >>> both.data, both.licence, both.non_commercial
     (('a', 'b'), 'CC0-1.0; CC-BY-4.0', True)
     """
     licences = [name for source in sources for name in source.licence.split("; ") if name]
+    licence = licence or "; ".join(dict.fromkeys(licences))
     return Training(
         data=tuple(dict.fromkeys(name for source in sources for name in source.data)),
-        licence="; ".join(dict.fromkeys(licences)),
-        non_commercial=any(source.non_commercial for source in sources),
+        licence=licence,
+        non_commercial=any(source.non_commercial for source in sources) or forbids_commerce(licence),
     )
 
 
