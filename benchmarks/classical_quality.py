@@ -4,7 +4,7 @@
 
 Each DIR holds ``images/`` and ``labels/`` (one id per nucleus) of the same stems at ``--image-mpp``.
 Images are area-averaged to the segmenter's resolution, its answer is enlarged again and scored on the
-full image: Dice, AJI and PQ as in ``sac_wsi.metrics``, as means over images.
+full image: Dice, AJI and PQ as in ``sac_wsi.evaluate.metrics``, as means over images.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.io import imread
 
-from sac_wsi.classical import ClassicalSegmenter, ClassicalSettings
+from sac_wsi.classical.segmenter import ClassicalSegmenter, ClassicalSettings
+from sac_wsi.evaluate.metrics import ImageScores, score_image, summarise
 from sac_wsi.geometry import Box
-from sac_wsi.masks import labels_from_nuclei
-from sac_wsi.metrics import ImageScores, score_image, summarise
-from sac_wsi.segmenter import RgbTile
+from sac_wsi.nuclei.masks import labels_from_nuclei
+from sac_wsi.tiling.segmenter import RgbTile
 
 Labels = NDArray[np.int64]
 HALVES = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}

@@ -21,7 +21,7 @@ from uuid import UUID
 from machine import in_child, measured, origin
 
 from sac_wsi.export.geojson import write_geojson
-from sac_wsi.table import MEASUREMENTS
+from sac_wsi.nuclei.table import MEASUREMENTS
 from sac_wsi.testing.rows import lattice_batches
 
 CLASSIFICATION = {"name": "Nucleus", "color": [200, 0, 0]}

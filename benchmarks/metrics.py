@@ -18,10 +18,10 @@ import numpy as np
 from machine import origin
 from numpy.typing import NDArray
 
-from sac_wsi.metrics import score_image
-from sac_wsi.metrics.instance import aji, aji_plus, detection_f1, panoptic_quality
-from sac_wsi.metrics.object_level import object_dice, object_f1, object_hausdorff
-from sac_wsi.metrics.overlap import overlap
+from sac_wsi.evaluate.metrics import score_image
+from sac_wsi.evaluate.metrics.instance import aji, aji_plus, detection_f1, panoptic_quality
+from sac_wsi.evaluate.metrics.object_level import object_dice, object_f1, object_hausdorff
+from sac_wsi.evaluate.metrics.overlap import overlap
 
 Labels = NDArray[np.uint16]
 

@@ -15,9 +15,9 @@ from collections.abc import Callable
 import torch
 from machine import origin
 
-from sac_wsi.model.decode import decode_locally, embed_prompts, window_corners
-from sac_wsi.model.sac import SacModel, build_model, cell_px
-from sac_wsi.model.sizes import ModelSize, encoder_size
+from sac_wsi.model.nets.decode import decode_locally, embed_prompts, window_corners
+from sac_wsi.model.nets.sac import SacModel, build_model, cell_px
+from sac_wsi.model.nets.sizes import ModelSize, encoder_size
 
 PROMPTS = 16
 

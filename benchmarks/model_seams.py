@@ -22,11 +22,12 @@ from PIL import Image
 from scipy import ndimage
 
 from sac_wsi import load_config, segment_slide
-from sac_wsi.config import SegmentConfig
+from sac_wsi.engine.config import SegmentConfig
+from sac_wsi.engine.plan import Plan, make_plan
+from sac_wsi.evaluate.metrics.overlap import overlap
 from sac_wsi.geometry import Box
-from sac_wsi.metrics.overlap import overlap
-from sac_wsi.plan import Plan, make_plan
-from sac_wsi.slide import open_slide, require_mpp
+from sac_wsi.slide.open import open_slide
+from sac_wsi.slide.resolution.mpp import require_mpp
 
 Rgb = NDArray[np.uint8]
 Labels = NDArray[np.int32]

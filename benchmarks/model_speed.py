@@ -28,13 +28,13 @@ from machine import in_child, measured, origin
 from torch import Tensor
 
 from sac_wsi import load_config, segment_slide
-from sac_wsi.model.checkpoint import load_model
-from sac_wsi.model.choose import choose_segmenter
-from sac_wsi.model.features import Runner
-from sac_wsi.model.lora import merge_lora
-from sac_wsi.model.prompter import UNet
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.segmenter import SacSegmenter
+from sac_wsi.model.checkpoint.file import load_model
+from sac_wsi.model.nets.lora import merge_lora
+from sac_wsi.model.nets.prompter import UNet
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.predict.choose import choose_segmenter
+from sac_wsi.model.predict.features import Runner
+from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.testing import SyntheticSlide
 
 WAYS = ("ours", "naive")

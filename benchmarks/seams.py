@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from skimage.draw import polygon as fill_polygon
 
 from sac_wsi import load_config, segment_slide
-from sac_wsi.grid import Grid, make_grid
-from sac_wsi.masks import labels_from_nuclei
-from sac_wsi.polygons import outlines
-from sac_wsi.segmenter import RgbTile
+from sac_wsi.nuclei.masks import labels_from_nuclei
+from sac_wsi.nuclei.polygons import outlines
 from sac_wsi.testing import OracleSegmenter, SyntheticSlide
+from sac_wsi.tiling.grid import Grid, make_grid
+from sac_wsi.tiling.segmenter import RgbTile
 
 TILES_PX = (320, 384, 448, 512, 640, 768, 1024, 1536)
 PEER_TILES_PX = (384, 1024)

@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 from machine import origin
 
-from sac_wsi.config import load_config, read_settings
-from sac_wsi.evaluate_model import evaluate_model, tile_of
+from sac_wsi.engine.config import load_config
+from sac_wsi.engine.plan import make_segmenter
+from sac_wsi.evaluate.metrics import Scores
+from sac_wsi.evaluate.model import evaluate_model, tile_of
 from sac_wsi.geometry import Box
-from sac_wsi.metrics import Scores
-from sac_wsi.plan import make_segmenter
-from sac_wsi.segmenter import RgbTile, Segmenter
+from sac_wsi.settings.read import read_settings
+from sac_wsi.settings.typed import build
+from sac_wsi.tiling.segmenter import RgbTile, Segmenter
 from sac_wsi.train.config import DataSettings
 from sac_wsi.train.source import open_source
-from sac_wsi.typed import build
 
 MEASURES = ("dice", "f1_pooled", "aji", "pq", "dq", "sq", "f1_det")
 

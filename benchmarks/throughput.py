@@ -22,8 +22,8 @@ import numpy as np
 from machine import in_child, measured, origin
 
 from sac_wsi import load_config, segment_slide
-from sac_wsi.grid import make_grid
 from sac_wsi.testing import NothingSegmenter, OracleSegmenter, SyntheticSlide
+from sac_wsi.tiling.grid import make_grid
 
 WAYS = ("read", "nothing", "oracle")
 

@@ -22,20 +22,20 @@ from typing import Any
 import torch
 from machine import in_child, measured, origin
 
-from sac_wsi.config import read_settings
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ENCODERS, paper_size
+from sac_wsi.datasets.images import SyntheticImages
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ENCODERS, paper_size
+from sac_wsi.settings.read import read_settings
+from sac_wsi.settings.typed import build
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.begin import begin_run, forget_activations
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
-from sac_wsi.train.images import SyntheticImages
 from sac_wsi.train.loader import LessonPlan, lessons
 from sac_wsi.train.objective import Lesson
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.source import open_source
 from sac_wsi.train.state import State, begin
 from sac_wsi.train.step import take_step  # what the loop does, not a copy of it
-from sac_wsi.typed import build
 
 RECIPE = Path(__file__).parent.parent / "configs/train/unet_monuseg.yaml"
 SYNTHETIC = ("data.kind=synthetic", "data.count=16", "data.side_px=1000")

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.card import Card
-from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
 from sac_wsi.train.cards import terms_of
 
 State = dict[str, Tensor]

@@ -25,14 +25,14 @@ from PIL import Image
 from shapely import Polygon
 
 from sac_wsi import SacWsiError
+from sac_wsi.datasets.polygons import FIRST_PIXEL_XY, paint
 from sac_wsi.errors import RequestError
-from sac_wsi.files import make_folder
+from sac_wsi.files.atomic import make_folder
 from sac_wsi.geometry import Box
-from sac_wsi.overlay import save_png
-from sac_wsi.picture import LARGEST_SIDE_PX
-from sac_wsi.region import read_polygons
-from sac_wsi.slide import open_slide
-from sac_wsi.train.data.polygons import FIRST_PIXEL_XY, paint
+from sac_wsi.pictures.overlay import save_png
+from sac_wsi.pictures.views import LARGEST_SIDE_PX
+from sac_wsi.slide.open import open_slide
+from sac_wsi.tissue.region import read_polygons
 
 _MOST_LABELS = np.iinfo(np.uint16).max
 _GEOJSON_TO_PAINT = FIRST_PIXEL_XY - 0.5

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.card import Card
-from sac_wsi.model.checkpoint import load_model, save_checkpoint
-from sac_wsi.model.prompter import UNet
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint
+from sac_wsi.model.nets.prompter import UNet
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.train.cards import terms_of
 
 State = dict[str, Tensor]

@@ -15,13 +15,13 @@ import sys
 from pathlib import Path
 
 from sac_wsi import SacWsiError
-from sac_wsi.train.data.dsb import open_dsb, stained_only
-from sac_wsi.train.data.folders import open_folders, open_tnbc
-from sac_wsi.train.data.glas import open_glas
-from sac_wsi.train.data.monuseg import open_monuseg
-from sac_wsi.train.data.pack import CROP_PX, MAX_BYTES, QUALITY, write_pack
-from sac_wsi.train.data.sample import DataSet
-from sac_wsi.train.data.split import with_validation
+from sac_wsi.datasets.dsb import open_dsb, stained_only
+from sac_wsi.datasets.folders import open_folders, open_tnbc
+from sac_wsi.datasets.glas import open_glas
+from sac_wsi.datasets.monuseg import open_monuseg
+from sac_wsi.datasets.pack import CROP_PX, MAX_BYTES, QUALITY, write_pack
+from sac_wsi.datasets.sample import DataSet
+from sac_wsi.datasets.split import with_validation
 
 
 def chosen_sets(options: argparse.Namespace) -> list[DataSet]:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from sac_wsi import SacWsiError, segment_slide
-from sac_wsi.slide import is_slide
+from sac_wsi.slide.open import is_slide
 
 
 def segment_folder(slides: Path, out: Path, workers: int | str = 1) -> list[str]:

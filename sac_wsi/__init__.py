@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sac_wsi.config import SegmentConfig, load_config
+    from sac_wsi.engine.config import SegmentConfig, load_config
+    from sac_wsi.engine.segment import segment_slide
     from sac_wsi.errors import SacWsiError
-    from sac_wsi.run import Run, Summary
-    from sac_wsi.segment import segment_slide
-    from sac_wsi.segmenter import RgbTile, Segmenter
-    from sac_wsi.slide import open_slide
+    from sac_wsi.slide.open import open_slide
+    from sac_wsi.store.run import Run, Summary
+    from sac_wsi.tiling.segmenter import RgbTile, Segmenter
 
 _HOME = {
-    "RgbTile": "sac_wsi.segmenter",
-    "Run": "sac_wsi.run",
+    "RgbTile": "sac_wsi.tiling.segmenter",
+    "Run": "sac_wsi.store.run",
     "SacWsiError": "sac_wsi.errors",
-    "SegmentConfig": "sac_wsi.config",
-    "Segmenter": "sac_wsi.segmenter",
-    "Summary": "sac_wsi.run",
-    "load_config": "sac_wsi.config",
-    "open_slide": "sac_wsi.slide",
-    "segment_slide": "sac_wsi.segment",
+    "SegmentConfig": "sac_wsi.engine.config",
+    "Segmenter": "sac_wsi.tiling.segmenter",
+    "Summary": "sac_wsi.store.run",
+    "load_config": "sac_wsi.engine.config",
+    "open_slide": "sac_wsi.slide.open",
+    "segment_slide": "sac_wsi.engine.segment",
 }
 
 __all__ = [

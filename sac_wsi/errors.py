@@ -14,7 +14,7 @@
     └── ReadError               a region of a slide could not be read
 
 A message says what was found, what was needed and what to type. It never holds text that came from
-inside a slide file beyond the whitelisted properties of ``sac_wsi.slide``.
+inside a slide file beyond the whitelisted properties of ``sac_wsi.slide.open``.
 """
 
 from __future__ import annotations

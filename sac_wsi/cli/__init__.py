@@ -9,9 +9,10 @@ from importlib import import_module
 
 import click
 
-from sac_wsi import __version__, interrupt
+from sac_wsi import __version__
 from sac_wsi.cli.kernels import keep_kernels_somewhere
 from sac_wsi.errors import SacWsiError
+from sac_wsi.system import interrupt
 
 _COMMANDS = (
     *("segment", "export", "info", "verify", "overlay", "demo"),

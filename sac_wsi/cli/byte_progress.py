@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sac_wsi.http_fetch import OnBytes
+    from sac_wsi.weights.http_fetch import OnBytes
 
 _SECONDS_BETWEEN_LINES = 5.0
 

@@ -12,7 +12,7 @@ import click
 from sac_wsi.cli.image_progress import image_progress
 
 if TYPE_CHECKING:
-    from sac_wsi.train.data.check import Report, Summary
+    from sac_wsi.datasets.check import Report, Summary
 
 _KINDS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
 _MOST_SHOWN = 30
@@ -62,9 +62,9 @@ def check(
       sac-wsi data check --kind dsb --images stage1_train.zip
       sac-wsi data check --kind monuseg --images "Tissue Images" --labels Annotations --sheet look.png
     """
-    from sac_wsi.train.data.check import check_dataset
-    from sac_wsi.train.data.kinds import open_kind
-    from sac_wsi.train.data.sheet import refuse_sheet, write_sheet
+    from sac_wsi.datasets.check import check_dataset
+    from sac_wsi.datasets.kinds import open_kind
+    from sac_wsi.datasets.sheet import refuse_sheet, write_sheet
 
     if sheet is not None:
         refuse_sheet(sheet, overwrite)

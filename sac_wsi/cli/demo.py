@@ -29,7 +29,7 @@ def command(folder: Path) -> None:
       sac-wsi demo
     """
     from sac_wsi.cli.segment import describe
-    from sac_wsi.demo import run_demo
+    from sac_wsi.engine.demo import run_demo
 
     announce_compilation()
     with reporter() as on_progress:

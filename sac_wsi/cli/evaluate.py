@@ -12,7 +12,7 @@ import click
 from sac_wsi.cli.image_progress import image_progress
 
 if TYPE_CHECKING:
-    from sac_wsi.metrics import Interval, Scores
+    from sac_wsi.evaluate.metrics import Interval, Scores
 
 _NAMES_SHOWN = 5
 _DISTANCE = "hausdorff_px"
@@ -68,7 +68,7 @@ def command(
 
     announce_compilation()
     if model is None and data is None and pred is not None and truth is not None:
-        from sac_wsi.evaluate import evaluate_folders
+        from sac_wsi.evaluate.folders import evaluate_folders
 
         scores = evaluate_folders(pred, truth, objects=objects)
     elif model is not None and data is not None and pred is None and truth is None:
@@ -95,13 +95,14 @@ def _of_model(
     labels_to: Path | None,
     objects: bool,
 ) -> Scores:
-    from sac_wsi.config import load_config, read_settings
-    from sac_wsi.evaluate_model import evaluate_model, tile_of
-    from sac_wsi.plan import make_segmenter
-    from sac_wsi.segmenter import terms_warning
+    from sac_wsi.engine.config import load_config
+    from sac_wsi.engine.plan import make_segmenter
+    from sac_wsi.evaluate.model import evaluate_model, tile_of
+    from sac_wsi.settings.read import read_settings
+    from sac_wsi.settings.typed import build
+    from sac_wsi.tiling.segmenter import terms_warning
     from sac_wsi.train.config import DataSettings
     from sac_wsi.train.source import open_source
-    from sac_wsi.typed import build
 
     of_data = [change for change in overrides if change.startswith("data.")]
     told = read_settings(data, of_data).get("data")

@@ -28,8 +28,8 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
       sac-wsi export nuclei.geojson --out nuclei.zip --out labels.tif
     """
     from sac_wsi.errors import OutputError
-    from sac_wsi.outputs import check_writable, plan_outputs, refuse_input
-    from sac_wsi.run import Run
+    from sac_wsi.store.outputs import check_writable, plan_outputs, refuse_input
+    from sac_wsi.store.run import Run
 
     opened = Run.open(run)
     planned = plan_outputs(outs)

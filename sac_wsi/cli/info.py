@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from sac_wsi.slide import SlideInfo
+    from sac_wsi.slide.protocol import SlideInfo
 
 
 @click.command("info")
@@ -23,7 +23,7 @@ def command(slide: Path, mpp: float | None, as_json: bool) -> None:
     Example:
       sac-wsi info slide.svs
     """
-    from sac_wsi.slide import open_slide
+    from sac_wsi.slide.open import open_slide
 
     with open_slide(slide, mpp=mpp) as opened:
         click.echo(json.dumps(opened.info.to_json()) if as_json else _describe(opened.info))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from sac_wsi.model_files import ModelFile
+    from sac_wsi.weights.catalogue import ModelFile
 
 
 @click.group("models")
@@ -36,7 +36,7 @@ def list_models(as_json: bool) -> None:
     Example:
       sac-wsi models list
     """
-    from sac_wsi.model_files import MODEL_FILES, models_folder, own_model_files, shipped_model_files
+    from sac_wsi.weights.catalogue import MODEL_FILES, models_folder, own_model_files, shipped_model_files
 
     folder = models_folder()
     known = [_state(model, folder / model.file) for model in MODEL_FILES]
@@ -59,7 +59,7 @@ def _show(entries: Iterable[Mapping[str, object]], told: Callable[[Mapping[str, 
 
 
 def _ours(path: Path) -> dict[str, object]:
-    from sac_wsi.model_files import terms_of
+    from sac_wsi.weights.catalogue import terms_of
 
     terms = terms_of(path)
     return {
@@ -118,8 +118,8 @@ def fetch_model(name: str, source: str | None, folder: Path | None, overwrite: b
       sac-wsi models fetch sam_vit_h --from /mnt/downloads
     """
     from sac_wsi.cli.byte_progress import byte_reporter
-    from sac_wsi.download import fetch
-    from sac_wsi.model_files import known_model
+    from sac_wsi.weights.catalogue import known_model
+    from sac_wsi.weights.download import fetch
 
     model = known_model(name)
     target = (_default_folder() if folder is None else folder) / model.file
@@ -139,8 +139,8 @@ def fetch_model(name: str, source: str | None, folder: Path | None, overwrite: b
 
 
 def _default_folder() -> Path:
-    from sac_wsi.files import make_folder
-    from sac_wsi.model_files import models_folder
+    from sac_wsi.files.atomic import make_folder
+    from sac_wsi.weights.catalogue import models_folder
 
     folder = models_folder()
     make_folder(folder, "Pass --to FOLDER, or set SAC_WSI_MODELS to one.")
@@ -158,7 +158,7 @@ def describe_model(model: str, encoder: str | None, as_json: bool) -> None:
     Example:
       sac-wsi models describe sac --encoder vit_h
     """
-    from sac_wsi.model.describe import describe
+    from sac_wsi.model.checkpoint.describe import describe
 
     found = describe(model, encoder)
     click.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
@@ -192,8 +192,8 @@ def verify_model(model: str) -> None:
     Example:
       sac-wsi models verify sac_vit_h.safetensors
     """
-    from sac_wsi.model.checkpoint import verify
-    from sac_wsi.model_files import find_model_file
+    from sac_wsi.model.checkpoint.file import verify
+    from sac_wsi.weights.catalogue import find_model_file
 
     path = find_model_file(model) or Path(model)
     findings = verify(path)

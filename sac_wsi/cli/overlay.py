@@ -23,10 +23,10 @@ def command(run: Path, out: Path, region: str | None, slide: Path | None, overwr
       sac-wsi overlay nuclei.geojson --region 1000,1000,800,600 --out look.png
     """
     from sac_wsi.errors import OutputError
-    from sac_wsi.outputs import refuse_input
-    from sac_wsi.overlay import save_png
-    from sac_wsi.picture import parse_region, region_picture, slide_picture
-    from sac_wsi.run import Run
+    from sac_wsi.pictures.overlay import save_png
+    from sac_wsi.pictures.views import parse_region, region_picture, slide_picture
+    from sac_wsi.store.outputs import refuse_input
+    from sac_wsi.store.run import Run
 
     if out.suffix != ".png":
         raise OutputError(f"{out.name!r} is no .png. Give --out look.png.")

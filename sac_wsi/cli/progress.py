@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sac_wsi.segment import Progress
+    from sac_wsi.engine.segment import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
 

@@ -12,7 +12,7 @@ from sac_wsi.cli.kernels import announce_compilation
 from sac_wsi.cli.progress import reporter
 
 if TYPE_CHECKING:
-    from sac_wsi.run import Run, Summary
+    from sac_wsi.store.run import Run, Summary
 
 
 @click.command("segment")
@@ -98,9 +98,9 @@ def command(
     Example:
       sac-wsi segment slide.svs --out nuclei.geojson --workers 2
     """
-    from sac_wsi.config import load_config
-    from sac_wsi.model.inference import MOST_VIEWS
-    from sac_wsi.segment import segment_slide
+    from sac_wsi.engine.config import load_config
+    from sac_wsi.engine.segment import segment_slide
+    from sac_wsi.model.checkpoint.inference import MOST_VIEWS
 
     named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
     given = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value is not None}

@@ -23,11 +23,11 @@ def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> No
     """
     from sac_wsi.cli.kernels import announce_compilation
     from sac_wsi.cli.train_progress import train_progress
-    from sac_wsi.config import read_settings
+    from sac_wsi.settings.read import read_settings
+    from sac_wsi.settings.typed import build
     from sac_wsi.train.config import TrainConfig
     from sac_wsi.train.loop import train
     from sac_wsi.train.source import open_source
-    from sac_wsi.typed import build
 
     announce_compilation()
     if skip_bad:

@@ -21,7 +21,7 @@ def command(run: Path, as_json: bool) -> None:
     Example:
       sac-wsi verify nuclei.geojson
     """
-    from sac_wsi.verify import verify_run
+    from sac_wsi.verify.verify import verify_run
 
     report = verify_run(run)
     if as_json:

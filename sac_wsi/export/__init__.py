@@ -1,0 +1,1 @@
+"""Views of the store: GeoJSON and label images."""

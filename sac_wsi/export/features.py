@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sac_wsi.errors import StoreError
 from sac_wsi.export.layout import SEPARATOR
-from sac_wsi.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
+from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
 
 OBJECT_TYPE = "detection"
 CLASSIFICATION = {"name": "Nucleus", "color": [200, 0, 0]}

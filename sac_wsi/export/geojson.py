@@ -25,8 +25,8 @@ from sac_wsi.errors import OutputError
 from sac_wsi.export.features import feature_lines
 from sac_wsi.export.formats import Form, Json, export_form
 from sac_wsi.export.layout import COLLECTION_END, COLLECTION_START, FEATURES_START, SEPARATOR
-from sac_wsi.files import atomic_file
-from sac_wsi.table import NucleusRows
+from sac_wsi.files.atomic import atomic_file
+from sac_wsi.nuclei.table import NucleusRows
 
 PART_ROWS = 50_000
 MANY_NUCLEI = 100_000

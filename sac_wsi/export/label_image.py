@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sac_wsi.errors import OutputError
 from sac_wsi.export.formats import Form, Json, export_form
 from sac_wsi.export.png import write_png16
-from sac_wsi.files import atomic_file
+from sac_wsi.files.atomic import atomic_file
 
 TILE_PX = 1024
 """Side of a TIFF tile: that of the store's chunks, so that each chunk is decoded once."""

@@ -1,1 +1,1 @@
-"""The parts of SAC: encoder with low-rank updates or adapters, prompter, decoder."""
+"""The SAC model: points, networks, checkpoints, prediction."""

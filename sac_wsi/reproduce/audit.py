@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset
 
 if TYPE_CHECKING:
-    from sac_wsi.train.data.check import Report
+    from sac_wsi.datasets.check import Report
 
 PAPER_SPLITS: dict[Dataset, tuple[int, int, int]] = {
     "monuseg": (30, 0, 14),

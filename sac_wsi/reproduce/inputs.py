@@ -82,7 +82,7 @@ def _place(option: str, told: str) -> Place:
 
 def sam_files(paths: Sequence[Path]) -> dict[str, Path]:
     """Each by the encoder that is in it, whatever its name."""
-    from sac_wsi.model.sam import encoder_of, read_sam_file  # torch: not where no file is given
+    from sac_wsi.model.nets.sam import encoder_of, read_sam_file  # torch: not where no file is given
 
     found: dict[str, Path] = {}
     for path in paths:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sac_wsi.errors import InputChanged, SacWsiError
-from sac_wsi.files import atomic_file
+from sac_wsi.files.atomic import atomic_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.log import Listener
 from sac_wsi.train.loop import train

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sac_wsi.model.sizes import Family
+from sac_wsi.model.nets.sizes import Family
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Parameters:
 
 def count(family: Family, encoder: str = "vit_h") -> Parameters:
     """As the paper counts them."""
-    from sac_wsi.model.counts import paper_counts
+    from sac_wsi.model.nets.counts import paper_counts
 
     found = paper_counts(family, encoder)
     return Parameters(found.trainable, found.frozen, found.total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sac_wsi.files import atomic_file, make_folder
+from sac_wsi.files.atomic import atomic_file, make_folder
 from sac_wsi.reproduce.plot import svg
 from sac_wsi.reproduce.render import csv_text, curves_csv, markdown
 from sac_wsi.reproduce.sheet import Sheet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sac_wsi.metrics import Scores
+from sac_wsi.evaluate.metrics import Scores
 from sac_wsi.reproduce.rows import Row
 
 

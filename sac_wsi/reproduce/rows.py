@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sac_wsi.model.sizes import Family
+from sac_wsi.model.nets.sizes import Family
 from sac_wsi.reproduce.paper import paper_tables
 from sac_wsi.reproduce.runs import Dataset, MaskLoss, Run, Selection
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sac_wsi.errors import DataError
-from sac_wsi.evaluate_model import evaluate_model
-from sac_wsi.metrics import Scores
-from sac_wsi.model.choose import choose_segmenter, merged
-from sac_wsi.model.features import one_thread
+from sac_wsi.evaluate.metrics import Scores
+from sac_wsi.evaluate.model import evaluate_model
+from sac_wsi.model.predict.choose import choose_segmenter, merged
+from sac_wsi.model.predict.features import one_thread
 from sac_wsi.reproduce.audit import SplitAudit
 from sac_wsi.reproduce.history import read_history
 from sac_wsi.reproduce.inputs import Inputs

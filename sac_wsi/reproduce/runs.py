@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sac_wsi.model.sizes import Family
+from sac_wsi.model.nets.sizes import Family
 
 if TYPE_CHECKING:
-    from sac_wsi.prompts import PointSettings
+    from sac_wsi.model.points.prompts import PointSettings
 
 Dataset = Literal["monuseg", "dsb", "glas"]
 DATASET_NAMES: dict[Dataset, str] = {"monuseg": "MoNuSeg", "dsb": "DSB 2018", "glas": "GlaS"}
@@ -70,6 +70,6 @@ class Run:
 
     def point_settings(self, seed: int = 0) -> PointSettings:
         """The automatic points, for training and test alike."""
-        from sac_wsi.prompts import PointSettings  # scipy: the command line's help does without
+        from sac_wsi.model.points.prompts import PointSettings  # scipy: the command line's help does without
 
         return PointSettings(self.way or "O", positive=self.points, negative=self.points, seed=seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sac_wsi.model.sizes import ModelSize, PrompterSize, paper_size
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize, paper_size
 from sac_wsi.reproduce.runs import Run
 
 SMALL_WARNING = (

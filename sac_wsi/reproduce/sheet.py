@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from sac_wsi.metrics import Scores
+from sac_wsi.evaluate.metrics import Scores
 from sac_wsi.reproduce.carry_out import Line, Reproduction
 from sac_wsi.reproduce.footnotes import FOOTNOTES, numbered
 from sac_wsi.reproduce.results import RowResult

@@ -10,7 +10,7 @@ import difflib
 from dataclasses import replace
 
 from sac_wsi.errors import RequestError
-from sac_wsi.model.sizes import Family
+from sac_wsi.model.nets.sizes import Family
 from sac_wsi.reproduce.paper import paper_tables
 from sac_wsi.reproduce.rows import Row, Target, both_readings, rows_of, run_of, run_with, unet
 from sac_wsi.reproduce.runs import Dataset

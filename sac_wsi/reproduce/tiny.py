@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from sac_wsi.files import make_folder
-from sac_wsi.model.card import Card
-from sac_wsi.model.checkpoint import save_checkpoint
-from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ModelSize
+from sac_wsi.files.atomic import make_folder
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import save_checkpoint
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ModelSize
 from sac_wsi.reproduce.recipe import halo_um
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from dask.base import tokenize
 
 from sac_wsi.geometry import Box
-from sac_wsi.slide import open_slide
+from sac_wsi.slide.open import open_slide
 from sac_wsi.slide.protocol import Rgb, Slide
 
 _CHUNK_PX = 1024

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from sac_wsi.errors import SlideError
 from sac_wsi.geometry import Box
-from sac_wsi.slide.mpp import MPP_RANGE_UM, require_mpp
 from sac_wsi.slide.protocol import Rgb, Slide, SlideInfo
 from sac_wsi.slide.resample import resample, source_span
+from sac_wsi.slide.resolution.mpp import MPP_RANGE_UM, require_mpp
 
 AS_IT_IS = 0.05
 """A level this near to the wanted resolution is not resampled: models are trained with more jitter."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from sac_wsi.masks import append_mask, new_columns, trim_columns
+from sac_wsi.nuclei.masks import append_mask, new_columns, trim_columns
 
 ELLIPSE = np.dtype(
     [

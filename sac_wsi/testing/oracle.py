@@ -11,13 +11,13 @@ import numpy as np
 from numba import njit
 
 from sac_wsi.geometry import Box
-from sac_wsi.masks import nuclei_from_packed
-from sac_wsi.nuclei import Nuclei
-from sac_wsi.segmenter import RgbTile
+from sac_wsi.nuclei.columns import Nuclei
+from sac_wsi.nuclei.masks import nuclei_from_packed
 from sac_wsi.testing.ellipse import pack_ellipses
 from sac_wsi.testing.hashing import draw, place_key
 from sac_wsi.testing.lattice import ellipses_in
 from sac_wsi.testing.slide import SyntheticSlide
+from sac_wsi.tiling.segmenter import RgbTile
 
 _SMALLEST_SHRUNK_PX = 2.5
 """Semi-axis below which a nucleus is not eroded: it might vanish or fall apart."""

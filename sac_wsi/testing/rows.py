@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_wsi.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
+from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
 
 PITCH_PX = 40
 COLUMNS = 1000

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.geometry import Box
-from sac_wsi.masks import nuclei_from_packed
-from sac_wsi.nuclei import Nuclei
+from sac_wsi.nuclei.columns import Nuclei
+from sac_wsi.nuclei.masks import nuclei_from_packed
 from sac_wsi.testing.ellipse import pack_ellipses
 from sac_wsi.testing.lattice import Lattice, count_all, ellipses_in
 from sac_wsi.testing.paint import render_into, transmission_tables

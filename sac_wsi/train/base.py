@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model_files import MODEL_FILES, find_model_file
+from sac_wsi.weights.catalogue import MODEL_FILES, find_model_file
 
 
 def base_file(base: str) -> Path | None:

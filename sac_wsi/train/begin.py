@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.checkpoint import load_model
-from sac_wsi.model.sac import SacModel, build_model, learns, load_sam
-from sac_wsi.model.sam import read_sam_file
+from sac_wsi.model.checkpoint.file import load_model
+from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
+from sac_wsi.model.nets.sam import read_sam_file
 from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.state import State, begin

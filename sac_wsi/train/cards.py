@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sac_wsi.download import sha256_of
-from sac_wsi.model.card import Card, Training
-from sac_wsi.model.checkpoint import read_header
+from sac_wsi.files.hashing import sha256_of
+from sac_wsi.model.checkpoint.card import Card, Training
+from sac_wsi.model.checkpoint.file import read_header
 from sac_wsi.train.base import base_file
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.source import Source

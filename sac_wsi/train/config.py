@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.grid import GridSettings, make_grid
-from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sizes import ModelSize
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.nets.sizes import ModelSize
+from sac_wsi.tiling.grid import GridSettings, make_grid
 from sac_wsi.train.augment import AugmentSettings
 
 Part = Literal["prompter", "sac", "both"]

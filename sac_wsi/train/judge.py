@@ -6,61 +6,20 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 
+from sac_wsi.datasets.images import Images
 from sac_wsi.errors import DataError
-from sac_wsi.metrics import score_image, summarise
-from sac_wsi.model.features import Runner, arithmetic
-from sac_wsi.model.sac import SacModel
-from sac_wsi.model.tiles import PersonPoints, tile_nuclei
-from sac_wsi.nuclei import Nuclei
-from sac_wsi.prompts import expert_points
-from sac_wsi.segmenter import RgbTile
+from sac_wsi.evaluate.judge import judge
+from sac_wsi.evaluate.judged import JudgedImage
+from sac_wsi.evaluate.metrics import summarise
+from sac_wsi.model.nets.sac import SacModel
+from sac_wsi.model.predict.features import Runner, arithmetic
+from sac_wsi.model.predict.tiles import tile_nuclei
 from sac_wsi.train.config import TrainConfig
-from sac_wsi.train.images import Images
-from sac_wsi.train.judged import JudgedImage
 from sac_wsi.train.objective import Lesson, loss_of, on_device
-from sac_wsi.whole_image import Labels, label_image
 
-Find = Callable[[PersonPoints, Sequence[RgbTile]], list[Nuclei]]
 TOLD = ("dice", "iou", "aji", "pq", "f1_det")
-
-
-def judge(
-    find: Find,
-    images: Images,
-    *,
-    tile_px: int,
-    halo_px: int,
-    experts: int = 0,
-    objects: bool = False,
-    on_bad: Callable[[DataError], None] | None = None,
-) -> Iterator[JudgedImage]:
-    """Image by image, at the images' own resolution; ``experts`` points from the truth help."""
-    for index in range(len(images)):
-        try:
-            image = images.read(index)
-        except DataError as error:
-            if on_bad is None:
-                raise
-            on_bad(error)
-            continue
-        rgb, truth = image.rgb, image.labels
-        person = _experts(truth, experts, index, image.zoom)
-        found = label_image(partial(find, person), rgb, tile_px, halo_px, image.zoom)
-        yield JudgedImage(
-            rgb, truth, found, score_image(truth, found, name=images.name(index), objects=objects)
-        )
-
-
-def _experts(truth: Labels, count: int, seed: int, zoom: float) -> PersonPoints:
-    """Points in the pixels of the model."""
-    if not count:
-        return PersonPoints()
-    xy = expert_points(truth, count, np.random.default_rng(seed)).xy
-    yx = np.floor((xy[:, ::-1] + 0.5) * zoom).astype(np.int32)
-    return PersonPoints(yx, np.ones(len(yx), np.bool_))
 
 
 def judge_model(

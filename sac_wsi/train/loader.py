@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
+from sac_wsi.datasets.images import Images, LabelledImage
 from sac_wsi.errors import DataError
 from sac_wsi.train.augment import AugmentSettings, random_crop
-from sac_wsi.train.images import Images, LabelledImage
 from sac_wsi.train.objective import Lesson, make_lesson
 
 _AHEAD = 3

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import torch
 
-from sac_wsi import interrupt
-from sac_wsi.download import sha256_of
+from sac_wsi.datasets.images import Images
 from sac_wsi.errors import ConfigError, DataError
-from sac_wsi.files import make_folder
+from sac_wsi.files.atomic import make_folder
+from sac_wsi.files.hashing import sha256_of
+from sac_wsi.system import interrupt
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.base import base_file
 from sac_wsi.train.begin import begin_run
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.examiner import Examiner
-from sac_wsi.train.images import Images
 from sac_wsi.train.loader import LessonPlan, lessons
 from sac_wsi.train.log import Listener, Log
 from sac_wsi.train.ranks import Ranks, join

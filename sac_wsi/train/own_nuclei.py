@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.semantic import basins_of, seeds_of, with_unseeded
-from sac_wsi.prompts import expert_points
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.points.prompts import expert_points
+from sac_wsi.model.predict.semantic import basins_of, seeds_of, with_unseeded
 
 
 @dataclass(frozen=True)

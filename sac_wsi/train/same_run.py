@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sac_wsi.errors import ConfigError, InputChanged
-from sac_wsi.files import atomic_file
+from sac_wsi.files.atomic import atomic_file
+from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.run_files import BEST, CONFIG, LAST, STATE
-from sac_wsi.typed import build
 
 _OF_A_CALL = {
     *("output_dir", "base", "start", "data.images", "data.labels"),  # the images' names are in the state

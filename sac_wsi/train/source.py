@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from sac_wsi.datasets.dsb import stained_only
+from sac_wsi.datasets.images import Images, KeptImages, Labels, Rgb, SetImages, SyntheticImages
+from sac_wsi.datasets.kinds import open_kind
+from sac_wsi.datasets.pack import Pack
+from sac_wsi.datasets.sample import DataSet, Sample
+from sac_wsi.datasets.split import with_validation
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.train.config import DataSettings
-from sac_wsi.train.data.dsb import stained_only
-from sac_wsi.train.data.kinds import open_kind
-from sac_wsi.train.data.pack import Pack
-from sac_wsi.train.data.sample import DataSet, Sample
-from sac_wsi.train.data.split import with_validation
-from sac_wsi.train.images import Images, KeptImages, Labels, Rgb, SetImages, SyntheticImages
 
 _SYNTHETIC_SEEDS = {"train": 0, "val": 1 << 16, "test": 1 << 17}
 _FEWEST_NUCLEI = 3

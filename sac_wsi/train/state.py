@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sac_wsi.errors import CheckpointError
-from sac_wsi.files import atomic_file
-from sac_wsi.model.sac import SacModel
+from sac_wsi.files.atomic import atomic_file
+from sac_wsi.model.nets.sac import SacModel
 
 
 @dataclass

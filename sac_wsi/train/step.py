@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sac_wsi.errors import SacWsiError
-from sac_wsi.model.features import arithmetic
-from sac_wsi.model.sac import SacModel
+from sac_wsi.model.nets.sac import SacModel
+from sac_wsi.model.predict.features import arithmetic
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.objective import Lesson, loss_of, on_device
 from sac_wsi.train.ranks import Ranks

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sac_wsi.datasets.modality import is_stained
+from sac_wsi.datasets.sample import Rgb
 from sac_wsi.errors import ConfigError
-from sac_wsi.train.data.modality import is_stained
-from sac_wsi.train.data.sample import Rgb
 
 Stains = NDArray[np.float64]
 """(2, 3) optical density of haematoxylin and eosin, rows of unit length."""

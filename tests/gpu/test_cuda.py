@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from sac_wsi.config import read_settings
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.settings.read import read_settings
+from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.loop import train
 from sac_wsi.train.source import open_source
-from sac_wsi.typed import build
 
 SMOKE = Path(__file__).parents[2] / "configs" / "train" / "smoke.yaml"
 

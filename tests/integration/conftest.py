@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from sac_wsi.config import load_config
+from sac_wsi.engine.config import load_config
 from sac_wsi.testing import OracleSegmenter, SyntheticSlide
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "wsi"
@@ -199,12 +199,12 @@ def serve() -> None:
     import numba  # noqa: F401
     import zarr  # noqa: F401
 
+    import sac_wsi.engine.segment
     import sac_wsi.export.geojson
     import sac_wsi.export.label_image
-    import sac_wsi.model.choose
-    import sac_wsi.picture
-    import sac_wsi.segment
-    import sac_wsi.verify  # noqa: F401
+    import sac_wsi.model.predict.choose
+    import sac_wsi.pictures.views
+    import sac_wsi.verify.verify  # noqa: F401
 
     gc.freeze()  # or every child would copy all memory to look through it when it ends
     for line in sys.stdin:

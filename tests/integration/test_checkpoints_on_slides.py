@@ -12,18 +12,18 @@ import torch
 from sac_wsi import Run, load_config, segment_slide
 from sac_wsi.errors import CheckpointError, ConfigError, RequestError
 from sac_wsi.geometry import Box
-from sac_wsi.masks import labels_from_nuclei
-from sac_wsi.model.card import Card, Training
-from sac_wsi.model.checkpoint import save_checkpoint
-from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sac import build_model, to_tile
-from sac_wsi.model.sam import build_sam
-from sac_wsi.model.sizes import ModelSize, PrompterSize
-from sac_wsi.prompts import region_centres
-from sac_wsi.target_maps import target_maps
+from sac_wsi.model.checkpoint.card import Card, Training
+from sac_wsi.model.checkpoint.file import save_checkpoint
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.nets.sac import build_model, to_tile
+from sac_wsi.model.nets.sam import build_sam
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.model.points.target_maps import target_maps
+from sac_wsi.nuclei.label_maps import region_centres
+from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.train.losses import dice_ce_loss, prompter_loss
-from sac_wsi.verify import verify_run
+from sac_wsi.verify.verify import verify_run
 
 TILE_PX = 128
 MPP = 0.5

@@ -10,17 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sac_wsi import Run, segment_slide
+from sac_wsi.engine.executors import SerialExecutor, make_executor
 from sac_wsi.errors import InputChanged, OutputError
-from sac_wsi.executors import SerialExecutor, make_executor
 from sac_wsi.geometry import Box
-from sac_wsi.masks import labels_from_nuclei
+from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import NothingSegmenter, OracleSegmenter
-from sac_wsi.verify import verify_run
+from sac_wsi.verify.verify import verify_run
 
 
 @pytest.fixture(scope="module")
 def run(slide_file, oracle, tmp_path_factory):
-    from sac_wsi.config import load_config
+    from sac_wsi.engine.config import load_config
 
     config = load_config(
         overrides=["grid.tile_px=384", "grid.block_tiles=2", "tissue=none", "grid.halo_um=22"]
@@ -76,7 +76,7 @@ def test_blocks_and_order_do_not_show(
     run, slide_file, synthetic, tmp_path_factory, block_tiles, jitter, random
 ):
     """Bit for bit: any block size, any task order, with a segmenter that sees each tile differently."""
-    from sac_wsi.config import load_config
+    from sac_wsi.engine.config import load_config
 
     class Shuffled(SerialExecutor):
         def run(self, task, indices):

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from sac_wsi.cli.evaluate import command
 from sac_wsi.errors import ConfigError, DataError
-from sac_wsi.model.card import Card
-from sac_wsi.model.checkpoint import save_checkpoint
-from sac_wsi.model.inference import InferenceSettings
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import save_checkpoint
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.testing.datasets import make_folders
 
 

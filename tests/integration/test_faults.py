@@ -19,7 +19,7 @@ import pytest
 import sac_wsi
 from sac_wsi import segment_slide
 from sac_wsi.testing import OracleSegmenter, SyntheticSlide
-from sac_wsi.verify import verify_run
+from sac_wsi.verify.verify import verify_run
 
 GRACE_S = 25
 NOBODY = 65534

@@ -19,10 +19,10 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-import sac_wsi.model_files
+import sac_wsi.weights.catalogue
 from sac_wsi.cli.models import command
-from sac_wsi.files import partial_name
-from sac_wsi.model_files import ModelFile, known_model
+from sac_wsi.files.atomic import partial_name
+from sac_wsi.weights.catalogue import ModelFile, known_model
 
 SUBCOMMANDS = ("list", "fetch", "describe", "verify")
 SMALL = known_model("sam_vit_b")
@@ -81,7 +81,7 @@ def here(tmp_path):
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """A model that can be fetched whole, and the command in this process."""
-    monkeypatch.setattr(sac_wsi.model_files, "MODEL_FILES", (TINY,))
+    monkeypatch.setattr(sac_wsi.weights.catalogue, "MODEL_FILES", (TINY,))
     monkeypatch.setenv("SAC_WSI_MODELS", str(tmp_path / "deep" / "models"))
     return functools.partial(CliRunner().invoke, command, catch_exceptions=False)
 
@@ -291,7 +291,7 @@ def test_describe(tiny, monkeypatch):
         asked.append(args)
         return found
 
-    monkeypatch.setitem(sys.modules, "sac_wsi.model.describe", SimpleNamespace(describe=describe))
+    monkeypatch.setitem(sys.modules, "sac_wsi.model.checkpoint.describe", SimpleNamespace(describe=describe))
     assert tiny(["describe", "sac", "--encoder", "vit_h"]).stdout.splitlines() == [
         "name: sac",
         "parameters: 1,234,567",
@@ -311,7 +311,7 @@ def test_describe(tiny, monkeypatch):
 def test_verify(tiny, monkeypatch, tmp_path):
     findings = ["tensor a is missing", "tensor b has NaN"]
     checkpoint = SimpleNamespace(verify=lambda path: findings if path.name == "bad" else [])
-    monkeypatch.setitem(sys.modules, "sac_wsi.model.checkpoint", checkpoint)
+    monkeypatch.setitem(sys.modules, "sac_wsi.model.checkpoint.file", checkpoint)
     done = tiny(["verify", "bad"])
     assert (done.exit_code, done.stdout.splitlines()) == (1, findings)
     done = tiny(["verify", "good"])

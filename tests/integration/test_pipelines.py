@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 
 from sac_wsi.geometry import Box
-from sac_wsi.model.card import Card, Training
-from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ModelSize, PrompterSize
-from sac_wsi.slide import open_slide
+from sac_wsi.model.checkpoint.card import Card, Training
+from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.slide.open import open_slide
 from sac_wsi.testing import SyntheticSlide, truncate
-from sac_wsi.verify import verify_run
+from sac_wsi.verify.verify import verify_run
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 

@@ -13,16 +13,16 @@ import pytest
 import torch
 from PIL import Image
 
+from sac_wsi.datasets.label_files import read_labels
 from sac_wsi.errors import ConfigError
-from sac_wsi.label_files import read_labels
-from sac_wsi.masks import labels_from_nuclei
-from sac_wsi.metrics import score_image
-from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint, verify
-from sac_wsi.model.choose import find_checkpoint
-from sac_wsi.model_files import shipped_model_files, shipped_path
-from sac_wsi.run import Run
+from sac_wsi.evaluate.metrics import score_image
+from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint, verify
+from sac_wsi.model.predict.choose import find_checkpoint
+from sac_wsi.nuclei.masks import labels_from_nuclei
+from sac_wsi.store.run import Run
 from sac_wsi.testing import SyntheticSlide
-from sac_wsi.verify import verify_run
+from sac_wsi.verify.verify import verify_run
+from sac_wsi.weights.catalogue import shipped_model_files, shipped_path
 
 ROOT = Path(__file__).parents[2]
 TNBC = ROOT.parent / "shared" / "data" / "tnbc"
@@ -153,14 +153,14 @@ def test_the_source_archive_holds_no_weights_for_research_and_no_data(tmp_path):
 
 
 def test_without_its_file_the_research_model_is_not_guessed_at(monkeypatch):
-    monkeypatch.setattr("sac_wsi.model_files._SHIPPED", Path("nowhere"))
+    monkeypatch.setattr("sac_wsi.weights.catalogue._SHIPPED", Path("nowhere"))
     with pytest.raises(ConfigError, match=r"non-commercial use only .* --model sac_wsi/weights/research/"):
         find_checkpoint("sac-tiny-research")
 
 
 def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "pipelines"))
-    monkeypatch.setattr("sac_wsi.model_files._SHIPPED", tmp_path)
+    monkeypatch.setattr("sac_wsi.weights.catalogue._SHIPPED", tmp_path)
     from ship_weights import ship
 
     (tmp_path / "research").mkdir()

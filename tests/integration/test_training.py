@@ -17,27 +17,27 @@ import torch
 from PIL import Image
 
 from sac_wsi import load_config, segment_slide
-from sac_wsi.config import read_settings
+from sac_wsi.datasets.folders import open_folders
+from sac_wsi.datasets.images import SyntheticImages
+from sac_wsi.datasets.pack import write_pack
+from sac_wsi.datasets.split import with_validation
 from sac_wsi.errors import CheckpointError, ConfigError, DataError, InputChanged, SacWsiError, WriteError
-from sac_wsi.model.card import Card
-from sac_wsi.model.checkpoint import load_model, read_header, save_checkpoint
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sam import build_sam
-from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sam import build_sam
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.settings.read import read_settings
+from sac_wsi.settings.typed import build
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
 from sac_wsi.train import examiner, loop
 from sac_wsi.train.begin import begin_run
 from sac_wsi.train.config import TrainConfig
-from sac_wsi.train.data.folders import open_folders
-from sac_wsi.train.data.pack import write_pack
-from sac_wsi.train.data.split import with_validation
-from sac_wsi.train.images import SyntheticImages
 from sac_wsi.train.log import Listener
 from sac_wsi.train.loop import train
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.source import open_source
-from sac_wsi.typed import build
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "configs" / "train" / "smoke.yaml"

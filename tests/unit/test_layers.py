@@ -1,4 +1,4 @@
-"""The dependency rule: a module imports only from its own layer or lower ones."""
+"""The dependency rule: a room imports only from rooms of lower floors, and inside a room order is one-way."""
 
 import ast
 import subprocess
@@ -11,70 +11,27 @@ import sac_wsi
 
 ROOT = Path(sac_wsi.__file__).parent
 
-LAYERS = (
-    {"errors", "interrupt"},
-    {"geometry", "typed"},
-    {
-        "files",
-        "partial_file",
-        "http_fetch",
-        "download",
-        "model_files",
-        "columns_file",
-        "memory",
-        "table",
-        "nuclei",
-        "bits",
-        "links",
-    },
-    {
-        "metrics",
-        "masks",
-        "grid",
-        "stain",
-        "segmenter",
-        "polygons",
-        "measure",
-        "identity",
-        "stitch",
-        "slide",
-        "peaks",
-    },
-    {"prompts", "target_maps", "instances", "whole_image"},
-    {
-        "label_files",
-        "tissue",
-        "region",
-        "person_points",
-        "ellipses",
-        "classical",
-        "testing",
-        "model",
-        "train",
-    },
-    {
-        "journal",
-        "executors",
-        "store",
-        "export",
-        "labels",
-        "overlay",
-        "check",
-        "work",
-        "seams",
-        "finish",
-        "publish",
-    },
-    {"config", "outputs", "run"},
-    {"plan", "segment", "verify", "picture", "demo", "evaluate", "evaluate_model", "reproduce"},
+FLOORS = (
+    {"errors", "geometry"},
+    {"settings", "system"},
+    {"files"},
+    {"nuclei", "slide", "weights"},
+    {"tiling", "tissue", "export"},
+    {"classical", "model", "testing", "store"},
+    {"datasets", "pictures", "verify"},
+    {"evaluate", "engine"},
+    {"train"},
+    {"reproduce"},
     {"cli"},
     {"__main__"},
 )
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
+MODEL_FLOORS = ("points", "nets", "checkpoint", "predict")
+MOST_EDGES = 150
 
 HEAVY = {"torch", "torchvision", "segment_anything", "safetensors", "tiatoolbox"}
 ALLOWED = {
-    "slide/tiatoolbox_reader.py": {"tiatoolbox"},
+    "slide/readers/tiatoolbox_reader.py": {"tiatoolbox"},
     "train/tiatoolbox_stain.py": {"tiatoolbox"},
     "model": HEAVY - {"tiatoolbox"},
     "train": {"torch"},
@@ -85,42 +42,111 @@ NOT_WHERE_THERE_IS_NO_SLIDE = {"zarr", "openslide", "tiatoolbox", "dask", "distr
 
 
 def modules():
-    return sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+    """Every module by its dotted name under ``sac_wsi``, without the package's own ``__init__``."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = path
+    return found
 
 
-def imports(path):
+MODULES = modules()
+
+
+def imported_names(path):
+    """Dotted names of all imports of a file; ``from a.b import c`` gives a.b.c."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            assert node.level == 0, f"{path} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def part_of(path):
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def own_imports(path):
+    """The modules of the package that a file imports, by their names under ``sac_wsi``."""
+    for name in imported_names(path):
+        first, _, rest = name.partition(".")
+        if first != "sac_wsi" or rest == "__version__":
+            continue
+        yield rest if rest in MODULES else rest.rpartition(".")[0]
 
 
-def test_every_module_has_a_layer():
-    assert {part_of(path) for path in modules()} == set(RANK)
+GRAPH = {name: set(own_imports(path)) for name, path in MODULES.items()}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_down(path):
-    own = RANK[part_of(path)]
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "sac_wsi" and len(parts) > 1:
-            assert RANK[parts[1]] <= own, f"{path.relative_to(ROOT)} imports {name}"
+def room_of(name):
+    return name.split(".")[0]
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_heavy_libraries_stay_where_they_belong(path):
-    place = path.relative_to(ROOT).as_posix()
-    allowed = ALLOWED.get(place, ALLOWED.get(part_of(path), set()))
-    assert not ({name.split(".")[0] for name in imports(path)} & HEAVY) - allowed
+def test_every_folder_is_a_room_and_has_a_floor():
+    assert {room_of(name) for name in MODULES} == set(RANK)
+    files = {path.stem for path in ROOT.glob("*.py")}
+    assert files == {"__init__", "__main__", "errors", "geometry"}
 
 
-@pytest.mark.parametrize("module", ["model.segmenter", "model.choose", "model.describe", "train.losses"])
+def test_rooms_import_only_from_lower_floors():
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if room_of(name) != room_of(other) and RANK[room_of(name)] <= RANK[room_of(other) or "__main__"]
+    ]
+    assert not wrong
+
+
+def test_rooms_have_few_doors():
+    edges = {(room_of(name), room_of(other)) for name, others in GRAPH.items() for other in others}
+    assert len([edge for edge in edges if edge[0] != edge[1]]) <= MOST_EDGES
+
+
+def test_the_model_is_built_from_points_to_prediction():
+    rank = {f"model.{part}": i for i, part in enumerate(MODEL_FLOORS)}
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if room_of(name) == room_of(other) == "model"
+        and rank[".".join(name.split(".")[:2])] < rank[".".join(other.split(".")[:2])]
+    ]
+    assert not wrong
+
+
+def test_no_module_imports_itself_by_a_detour():
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name in done:
+            return
+        path.append(name)
+        for other in sorted(GRAPH.get(name, ())):
+            visit(other)
+        done.add(path.pop())
+
+    for name in GRAPH:
+        visit(name)
+
+
+def test_heavy_libraries_stay_where_they_belong():
+    wrong = []
+    for name, path in MODULES.items():
+        allowed = ALLOWED.get(path.relative_to(ROOT).as_posix(), ALLOWED.get(room_of(name), set()))
+        found = {imported.split(".")[0] for imported in imported_names(path)}
+        wrong += [f"{name} imports {library}" for library in (found & HEAVY) - allowed]
+    assert not wrong
+
+
+def test_unit_tests_mirror_the_rooms():
+    folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders <= set(RANK)
+
+
+@pytest.mark.parametrize(
+    "module", ["model.predict.segmenter", "model.predict.choose", "model.checkpoint.describe", "train.losses"]
+)
 def test_model_and_training_load_without_what_slides_need(module):
     code = f"""
 import sys

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
-from sac_wsi.metrics import MEASURES
+from sac_wsi.evaluate.metrics import MEASURES
 from sac_wsi.train.log import events_in
 
 Kind = Literal["train", "validation"]

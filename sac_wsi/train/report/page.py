@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sac_wsi.files import atomic_file
-from sac_wsi.metrics import Interval, Scores
-from sac_wsi.train.judged import JudgedImage
+from sac_wsi.evaluate.judged import JudgedImage
+from sac_wsi.evaluate.metrics import Interval, Scores
+from sac_wsi.files.atomic import atomic_file
 from sac_wsi.train.report.axis import loss_axis, score_axis
 from sac_wsi.train.report.chart import chart
 from sac_wsi.train.report.curves import Curve, drawable, losses_and_scores

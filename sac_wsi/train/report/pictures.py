@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from sac_wsi.train.data.sheet import borders
-from sac_wsi.train.judged import JudgedImage
+from sac_wsi.datasets.sheet import borders
+from sac_wsi.evaluate.judged import JudgedImage
 from sac_wsi.train.report.markup import Markup, tag
 
 TRUTH_RGB, FOUND_RGB = (255, 225, 25), (0, 120, 255)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from sac_wsi.errors import StoreError
 from sac_wsi.export.features import feature_lines, fixed_point
-from sac_wsi.table import MEASUREMENTS
+from sac_wsi.nuclei.table import MEASUREMENTS
 from sac_wsi.testing.rows import lattice_rows
 
 ROWS = lattice_rows(0, 5)

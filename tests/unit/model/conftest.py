@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sac_wsi.model.sac import build_model
-from sac_wsi.model.sizes import ModelSize, PrompterSize
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 
 TILE_PX = 64
 """Eight cells a side for ``vit_nano``: its windows of four and its global block both have work."""

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from sac_wsi.model.sac import FAMILY_LEARNS
+from sac_wsi.model.nets.sac import FAMILY_LEARNS
 
 FAMILIES = ("sac", "msa", "sam-ft", "sam", "unet")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sac_wsi.metrics import score_image, summarise
+from sac_wsi.evaluate.metrics import score_image, summarise
 from sac_wsi.reproduce.carry_out import carry_out
 from sac_wsi.reproduce.needs import Given
 from sac_wsi.reproduce.results import RowResult

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from sac_wsi.datasets.check import check_dataset
+from sac_wsi.datasets.sample import DataSet, Sample
 from sac_wsi.reproduce.audit import SplitAudit, audit_of
-from sac_wsi.train.data.check import check_dataset
-from sac_wsi.train.data.sample import DataSet, Sample
 
 
 def sample(name, split, rgb, group):

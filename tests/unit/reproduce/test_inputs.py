@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sac_wsi.errors import CheckpointError, RequestError
-from sac_wsi.model.sam import build_sam
+from sac_wsi.model.nets.sam import build_sam
 from sac_wsi.reproduce.inputs import Inputs, Place, places, sam_files
 
 

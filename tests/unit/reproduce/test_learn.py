@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from sac_wsi.config import read_settings
 from sac_wsi.errors import InputChanged, SacWsiError
 from sac_wsi.reproduce import learn as module
 from sac_wsi.reproduce.inputs import Inputs
@@ -12,11 +11,12 @@ from sac_wsi.reproduce.learn import finished, learn, refuse_other
 from sac_wsi.reproduce.recipe import train_config
 from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import SMALL_SCALE
+from sac_wsi.settings.read import read_settings
+from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.log import Listener
 from sac_wsi.train.loop import Run as Trained
 from sac_wsi.train.same_run import claim_folder
-from sac_wsi.typed import build
 
 SOURCE = SimpleNamespace(identity="these images")
 UNET = Run("monuseg", "unet", "")

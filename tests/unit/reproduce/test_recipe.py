@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from sac_wsi.config import read_settings
 from sac_wsi.errors import ConfigError
 from sac_wsi.reproduce.inputs import Inputs, Place
 from sac_wsi.reproduce.recipe import data_settings, read_changes, train_config
 from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS
+from sac_wsi.settings.read import read_settings
+from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
-from sac_wsi.typed import build
 
 OUT = Path("out")
 INPUTS = Inputs(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sac_wsi.geometry import Box
-from sac_wsi.slide import open_slide
 from sac_wsi.slide.dask_view import _cuts, level_array
+from sac_wsi.slide.open import open_slide
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])

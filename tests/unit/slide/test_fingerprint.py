@@ -9,7 +9,7 @@ import pytest
 
 from sac_wsi.errors import SlideError
 from sac_wsi.slide.fingerprint import fingerprint
-from sac_wsi.slide.members import mirax_files, vms_files
+from sac_wsi.slide.readers.members import mirax_files, vms_files
 
 
 def test_name_place_and_time_do_not_matter(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_the_thumbnail_of_one_large_level_streams() -> None:
 def test_the_thumbnail_equals_the_frame(
     make_slide: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sac_wsi.slide import open_slide
     from sac_wsi.slide import thumbnail as module
+    from sac_wsi.slide.open import open_slide
 
     monkeypatch.setattr(module, "_READ_SIDE_PX", 100)
     with open_slide(make_slide(shrink=(1, 2))) as slide:

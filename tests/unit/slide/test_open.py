@@ -12,7 +12,9 @@ import pytest
 import tifffile
 
 from sac_wsi.errors import SlideError
-from sac_wsi.slide import open_slide, openslide_reader, require_mpp
+from sac_wsi.slide.open import open_slide
+from sac_wsi.slide.readers import openslide_reader
+from sac_wsi.slide.resolution.mpp import require_mpp
 
 Make = Callable[..., Path]
 

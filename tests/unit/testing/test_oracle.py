@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_wsi.geometry import Box
-from sac_wsi.masks import labels_from_nuclei, nuclei_from_labels, nuclei_from_masks
-from sac_wsi.nuclei import Nuclei
-from sac_wsi.segmenter import RgbTile, Segmenter
+from sac_wsi.nuclei.columns import Nuclei
+from sac_wsi.nuclei.masks import labels_from_nuclei, nuclei_from_labels, nuclei_from_masks
 from sac_wsi.testing import NothingSegmenter, OracleSegmenter, SyntheticSlide
+from sac_wsi.tiling.segmenter import RgbTile, Segmenter
 
 SLIDE = SyntheticSlide(seed=7, shape_yx=(1200, 1300))
 NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_wsi.geometry import Box
-from sac_wsi.masks import labels_from_nuclei, nuclei_from_labels
+from sac_wsi.nuclei.masks import labels_from_nuclei, nuclei_from_labels
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.testing.lattice import ellipses_in
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from sac_wsi.datasets.images import LabelledImage
 from sac_wsi.train.augment import NONE
-from sac_wsi.train.images import LabelledImage
 from sac_wsi.train.loader import LessonPlan
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sac_wsi.metrics import score_image, summarise
-from sac_wsi.train.judged import JudgedImage
+from sac_wsi.evaluate.judged import JudgedImage
+from sac_wsi.evaluate.metrics import score_image, summarise
 from sac_wsi.train.report import Curve, curves_of, write_report
 from sac_wsi.train.report.axis import loss_axis, round_numbers, step_axis
 from sac_wsi.train.report.curves import losses_and_scores

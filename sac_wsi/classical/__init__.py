@@ -1,0 +1,1 @@
+"""Haematoxylin by colour deconvolution, adaptive threshold, seeded watershed: no weights."""

@@ -1,0 +1,60 @@
+"""Whether two images are the same one: by their pixels, or nearly, by what is left of them when small."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.fft import dctn
+
+from sac_wsi.datasets.sample import Rgb
+
+Bits = NDArray[np.bool_]
+
+NEAR = 0.15
+"""Part of the bits that may differ between near-duplicates.
+
+Measured: copies at 70 % of the size, as JPEG 60, with other brightness, differ in at most 0.06; of different
+images of MoNuSeg, TNBC and DSB 2018 (183,000 upright pairs) the closest differ in 0.30."""
+
+_THUMB_PX = 64
+_FREQUENCIES = 16
+
+
+def content_hash(rgb: Rgb) -> str:
+    """Of the pixels: the same for every file format that keeps them."""
+    return hashlib.sha256(f"{rgb.shape}".encode() + np.ascontiguousarray(rgb).tobytes()).hexdigest()
+
+
+def perceptual_hashes(rgb: Rgb) -> NDArray[np.bool_]:
+    """(8, 255): signs of the lowest frequencies (pHash) of the image and of its seven turned views."""
+    small = Image.fromarray(rgb).convert("L").resize((_THUMB_PX, _THUMB_PX), Image.Resampling.BOX)
+    thumb = np.asarray(small, np.float64)
+    views = [np.rot90(mirrored, turn) for mirrored in (thumb, thumb[:, ::-1]) for turn in range(4)]
+    return np.stack([_signs(view) for view in views])
+
+
+def near_pairs(hashes: Sequence[NDArray[np.bool_]], near: float = NEAR) -> list[tuple[int, int, float]]:
+    """Every i < j that are nearly alike, however turned, and the part of the bits that differs."""
+    if len(hashes) < 2:
+        return []
+    stack = np.stack(hashes).astype(np.float32)
+    upright = stack[:, 0]
+    bits = upright.shape[1]
+    found = []
+    for i in range(len(stack) - 1):
+        views, others = stack[i], upright[i + 1 :]
+        # bits that differ = a + b - 2ab, as a matrix product
+        differ = views.sum(axis=1)[:, None] + others.sum(axis=1)[None] - 2 * views @ others.T
+        least = differ.min(axis=0) / bits
+        found += [(i, i + 1 + int(j), float(least[j])) for j in np.flatnonzero(least <= near)]
+    return found
+
+
+def _signs(thumb: NDArray[np.float64]) -> Bits:
+    spectrum = dctn(thumb, norm="ortho")[:_FREQUENCIES, :_FREQUENCIES].ravel()[1:]
+    signs: Bits = spectrum > 0
+    return signs

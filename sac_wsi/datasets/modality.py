@@ -1,0 +1,34 @@
+"""How an image was made, by its colours."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from sac_wsi.datasets.sample import Rgb
+
+Modality = Literal["stained", "grey", "fluorescence"]
+
+LEAST_CHROMA = 5.0
+"""Mean of max - min over R, G, B. Measured: grey images of DSB 2018 have 0, the palest H&E of MoNuSeg 7.8."""
+LEAST_BRIGHTNESS = 60.0
+"""Median of the mean of R, G, B. Measured: fluorescence (DSB 2018) to 44, the darkest H&E (MoNuSeg) 82."""
+
+
+def modality(rgb: Rgb) -> Modality:
+    """Stained tissue on a bright ground, the same without colour, or light on a dark ground.
+
+    >>> modality(np.full((8, 8, 3), (180, 120, 190), np.uint8)), modality(np.zeros((8, 8, 3), np.uint8))
+    ('stained', 'fluorescence')
+    """
+    # the median is that of the ground, which bright spots do not lift
+    if float(np.median(rgb.sum(axis=2, dtype=np.int32))) / 3 < LEAST_BRIGHTNESS:
+        return "fluorescence"
+    chroma = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
+    return "stained" if float(chroma.mean()) >= LEAST_CHROMA else "grey"
+
+
+def is_stained(rgb: Rgb) -> bool:
+    """Whether that is stained tissue; coloured fluorescence is not, for it is dark."""
+    return modality(rgb) == "stained"

@@ -1,0 +1,63 @@
+"""Files of pixels: an image as RGB, a label map as int32. Damage is an error that names the file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sac_wsi.datasets.label_files import SUFFIXES
+from sac_wsi.datasets.label_files import read_labels as read_label_map
+from sac_wsi.datasets.sample import Labels, Rgb
+from sac_wsi.errors import DataError
+
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+LABEL_SUFFIXES = (*SUFFIXES, ".bmp")
+MAX_PIXELS = 2**27
+"""A training image is no slide: 11,585 x 11,585 are refused before they are decoded."""
+
+_EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr", "CMYK")
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+"""What Pillow raises for a broken file."""
+
+
+def read_rgb(source: Path | bytes, name: str = "") -> Rgb:
+    """(h, w, 3); what is transparent is seen on white. ``name`` is what an error calls bytes."""
+    name = name or str(source)
+    decoded = _decoded(source, name)
+    if decoded.mode not in _EIGHT_BIT:
+        raise DataError(f"{name} is an image of mode {decoded.mode}. Needed 8 bits per channel: convert it.")
+    if decoded.has_transparency_data:
+        opaque = decoded.convert("RGBA")
+        white = Image.new("RGBA", opaque.size, (255, 255, 255, 255))
+        decoded = Image.alpha_composite(white, opaque)
+    return np.array(decoded.convert("RGB"))
+
+
+def read_labels(source: Path | bytes, suffix: str = "", name: str = "") -> Labels:
+    """(h, w) int32; ids above 65,535 need a .tif or an .npy. Of bytes, ``suffix`` tells the kind."""
+    largest = np.iinfo(np.int32).max
+    return np.array(read_label_map(source, suffix, name, max_id=largest), np.int32)
+
+
+def read_mask(source: Path | bytes, name: str = "") -> NDArray[np.bool_]:
+    """(h, w): where anything is drawn; colours and transparency do not count."""
+    return np.array(_decoded(source, name or str(source)).convert("L")) > 0
+
+
+def _decoded(source: Path | bytes, name: str) -> Image.Image:
+    try:
+        image = Image.open(source if isinstance(source, Path) else io.BytesIO(source))
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(
+                f"{name} has {image.width} x {image.height} px. Needed at most {MAX_PIXELS:,} pixels: cut it."
+            )
+        image.load()
+    except FileNotFoundError:
+        raise DataError(f"There is no {name}. Give the folder that holds it.") from None
+    except _DAMAGED:
+        raise DataError(f"{name} cannot be decoded, it may be truncated or damaged: copy it again.") from None
+    return image

@@ -1,0 +1,1 @@
+"""One slide, from pixels to published nuclei. `segment` is the composition."""

@@ -1,0 +1,1 @@
+"""Scores of label images and of models."""

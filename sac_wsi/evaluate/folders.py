@@ -1,0 +1,38 @@
+"""Predicted label images against true ones, folder against folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sac_wsi.datasets.label_files import SUFFIXES, label_files, read_labels
+from sac_wsi.errors import RequestError
+from sac_wsi.evaluate.metrics import ImageScores, Scores, score_image, score_missing, summarise
+
+
+def evaluate_folders(pred: Path, truth: Path, *, objects: bool = False) -> Scores:
+    """Score each image of ``truth`` against the file of the same stem in ``pred``.
+
+    A prediction that is missing counts as empty and is named in ``Scores.missing``; one without a truth is
+    not scored and is named in ``Scores.extra``. One pair of images is in memory at a time. ``objects``: the
+    GlaS measures as well.
+    """
+    true_files, pred_files = label_files(truth), label_files(pred)
+    if not true_files:
+        raise RequestError(f"{truth} has no label image ({', '.join(SUFFIXES)}): needed at least one.")
+    images = [
+        _score(stem, true_file, pred_files.get(stem), objects) for stem, true_file in true_files.items()
+    ]
+    return summarise(images, extra=[file.name for stem, file in pred_files.items() if stem not in true_files])
+
+
+def _score(stem: str, true_file: Path, pred_file: Path | None, objects: bool) -> ImageScores:
+    truth = read_labels(true_file)
+    if pred_file is None:
+        return score_missing(truth, name=stem, objects=objects)
+    pred = read_labels(pred_file)
+    if truth.shape != pred.shape:
+        raise RequestError(
+            f"{pred_file} has {pred.shape[0]} x {pred.shape[1]} pixels, its truth {true_file} has "
+            f"{truth.shape[0]} x {truth.shape[1]}: needed the same size."
+        )
+    return score_image(truth, pred, name=stem, objects=objects)

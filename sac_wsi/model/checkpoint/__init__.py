@@ -1,0 +1,1 @@
+"""Files of weights, their card, and the settings that they are used with."""

@@ -1,0 +1,38 @@
+"""What there is to say of a model, for people and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from sac_wsi.errors import ConfigError
+from sac_wsi.model.checkpoint.file import read_header, sam_header
+from sac_wsi.model.nets.counts import count_parameters, paper_counts
+from sac_wsi.model.nets.sizes import FAMILIES, Family, paper_size
+from sac_wsi.weights.catalogue import find_model_file
+
+
+def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]:
+    """A family of the paper with an encoder (``vit_h`` unless said), or a checkpoint file.
+
+    >>> describe("sac", "vit_h")["trainable"]
+    56493360
+    """
+    if name_or_path in FAMILIES:
+        family: Family = next(f for f in FAMILIES if f == name_or_path)
+        chosen = encoder or "vit_h"
+        return {
+            "model": family,
+            "encoder": None if family == "unet" else chosen,
+            **asdict(paper_counts(family, chosen)),
+            "size": asdict(paper_size(family, chosen)),
+        }
+    path = Path(name_or_path) if Path(name_or_path).is_file() else find_model_file(name_or_path)
+    if path is None:
+        raise ConfigError(
+            f"There is no model {name_or_path!r} here: needed a file, or one of {', '.join(FAMILIES)}."
+        )
+    if encoder:
+        raise ConfigError("--encoder goes with a family; a file has its own: leave it out.")
+    header = sam_header(path) if path.suffix == ".pth" else read_header(path)
+    return {"sha256": header.sha256, **asdict(count_parameters(header.card.size)), **asdict(header.card)}

@@ -1,0 +1,200 @@
+"""Our checkpoints: safetensors with a card in the header. Nothing in them can be executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sac_wsi.errors import CheckpointError, SacWsiError
+from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.hashing import sha256_of
+from sac_wsi.model.checkpoint.card import Card, Training, card_from_json
+from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
+from sac_wsi.model.nets.sam import State, check_state, encoder_of, read_sam_file
+from sac_wsi.model.nets.sizes import ModelSize, encoder_size
+from sac_wsi.weights.catalogue import MODEL_FILES, SAM_LICENCE
+
+SAM_MPP = 0.25
+"""SAM was not made for any; nuclei are as large as it likes objects at 40x."""
+_CARD, _HASH = "sac_wsi_card", "sha256"
+
+
+@dataclass(frozen=True)
+class Header:
+    """``sha256`` is of the tensors: the same for the same weights, whatever the card says of them."""
+
+    card: Card
+    sha256: str
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides the answer to a tile: weights, sizes, resolution, normalisation."""
+        card = self.card
+        told = [self.sha256, card.base_sha256, asdict(card.size), card.mpp, card.pixel_mean, card.pixel_std]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:
+    """Write the weights (of ``card.kind``) and return their hash."""
+    if card.size != model.size:
+        raise ValueError(f"the card is of {card.size}, the model of {model.size}")
+    keep = trained_names(model) if card.kind == "trained" else set(model.state_dict())
+    tensors = {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in model.state_dict().items()
+        if name in keep
+    }
+    digest = hash_tensors(tensors)
+    # one entry: safetensors writes several in any order, and the file should be the same each time
+    header = {"sac_wsi": json.dumps({_HASH: digest, _CARD: card.to_json()})}
+    with atomic_file(path) as file:
+        file.write(save(tensors, header))
+    return digest
+
+
+def trained_names(model: SacModel) -> set[str]:
+    """What learns, running statistics of batch norm included."""
+    buffers = {name for name, _ in model.named_buffers() if not name.startswith("prompter.")}
+    return {name for name in model.state_dict() if name not in buffers and learns(model.size.family, name)}
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_header(path: Path) -> Header:
+    """The card, without reading the weights."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is no safetensors file or is truncated ({type(error).__name__}): needed a checkpoint of "
+            "sac-wsi. Copy it again."
+        ) from None
+    if "sac_wsi" not in metadata:
+        raise CheckpointError(f"{path} is not from sac-wsi: its header has no card.")
+    try:
+        stored = json.loads(metadata["sac_wsi"])
+        return Header(card_from_json(stored[_CARD], str(path)), str(stored[_HASH]))
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{path} has a damaged header.") from None
+
+
+def sam_header(path: Path) -> Header:
+    """A card for one of Meta's own files: zero-shot, prompted by a person, at any resolution."""
+    return _sam_header(path, read_sam_file(path))
+
+
+def _sam_header(path: Path, state: State) -> Header:
+    encoder = encoder_of(state, str(path))
+    size = ModelSize("sam", encoder, tile_px=64 * encoder_size(encoder).patch_px)
+    card = Card(
+        name=path.stem,
+        size=size,
+        mpp=SAM_MPP,
+        mpp_range=(0.01, 20.0),
+        training=Training(("SA-1B",), licence=SAM_LICENCE),
+    )
+    return Header(card, sha256_of(path))
+
+
+def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
+    """The model in float32 and evaluation mode, on the CPU; its hash and every tensor checked.
+
+    A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on. One of Meta's own
+    files (.pth) gives SAM as it is.
+    """
+    if path.suffix == ".pth":
+        weights = read_sam_file(path)
+        header = _sam_header(path, weights)
+        model = build_model(header.card.size)
+        load_sam(model, weights, str(path))
+        return model.eval(), header
+    header = read_header(path)
+    tensors = _read_checked(path, header)
+    model = build_model(header.card.size)
+    model.use_pixels(header.card.pixel_mean, header.card.pixel_std)
+    state: State = {
+        name: value.float() if value.is_floating_point() else value for name, value in tensors.items()
+    }
+    if header.card.kind == "trained":
+        if base is None:
+            raise CheckpointError(
+                f"{path} holds only what was trained. Pass --sam-checkpoint {header.card.base}, the SAM file "
+                "it was trained on."
+            )
+        _require_base(base, header.card)
+        load_sam(model, read_sam_file(base), str(base))
+    model.load_state_dict(state, strict=header.card.kind == "whole")
+    return model.eval(), header
+
+
+def _read_checked(path: Path, header: Header) -> State:
+    """The tensors, if they are those that were written and that the card's sizes need.
+
+    Nothing large is made before: the sizes are compared on tensors without memory.
+    """
+    tensors = _read_tensors(path)
+    if hash_tensors(tensors) != header.sha256:
+        raise CheckpointError(f"{path}: the weights are not those that were written. Copy it again.")
+    with torch.device("meta"):
+        model = build_model(header.card.size)
+    wanted = model.state_dict()
+    if header.card.kind == "trained":
+        trained = trained_names(model)
+        wanted = {name: value for name, value in wanted.items() if name in trained}
+    check_state(tensors, wanted, str(path))
+    return tensors
+
+
+def _require_published(path: Path) -> None:
+    """A file under the name of one of Meta's has to be it."""
+    known = {model.file: model.sha256 for model in MODEL_FILES}
+    if path.name in known and sha256_of(path) != known[path.name]:
+        raise CheckpointError(f"{path} is not the file that Meta published under this name. Fetch it again.")
+
+
+def _require_base(base: Path, card: Card) -> None:
+    found = sha256_of(base)
+    if found != card.base_sha256:
+        raise CheckpointError(
+            f"{base} is not the SAM file that {card.name} was trained on ({card.base}): its SHA-256 is "
+            f"{found[:12]}..., needed {card.base_sha256[:12]}...."
+        )
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is truncated or damaged ({type(error).__name__}).") from None
+
+
+def verify(path: Path) -> list[str]:
+    """What is wrong with a checkpoint; nothing, if it can be used."""
+    try:
+        _require_published(path)
+        if path.suffix == ".pth" or read_header(path).card.kind == "whole":
+            load_model(path)
+        else:
+            _read_checked(path, read_header(path))
+    except SacWsiError as error:
+        return [str(error)]
+    return []

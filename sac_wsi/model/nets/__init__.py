@@ -1,0 +1,1 @@
+"""The networks of the paper's figure, one file per part; `sizes` holds every size."""

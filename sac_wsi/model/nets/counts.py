@@ -1,0 +1,36 @@
+"""Parameters, counted as the paper's Table 6 counts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import Family, ModelSize, paper_size
+
+
+@dataclass(frozen=True)
+class Counts:
+    """``prompter`` is part of the other three for ``sam-ft`` and ``unet`` only, as in the paper."""
+
+    trainable: int
+    frozen: int
+    total: int
+    prompter: int
+
+
+def count_parameters(size: ModelSize) -> Counts:
+    """Counted on tensors that hold no memory."""
+    with torch.device("meta"):
+        model = build_model(size)
+    prompter = sum(p.numel() for p in model.prompter.parameters()) if model.prompter else 0
+    total = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for _, p in model.trainable())
+    if size.family in ("sac", "msa"):
+        total, trainable = total - prompter, trainable - prompter
+    return Counts(trainable, total - trainable, total, prompter)
+
+
+def paper_counts(family: Family, encoder: str) -> Counts:
+    return count_parameters(paper_size(family, encoder))

@@ -1,0 +1,255 @@
+"""The models of the paper's own runs, built from SAM's parts.
+
+image ─► image encoder (+ LoRA or adapters) ─────────────► mask decoder ─► mask logits
+  └────► prompter (U-Net) ─► maps ─► points ─► prompt encoder ──┘
+
+family   encoder         learns, beside prompt encoder and decoder
+sac      LoRA on q, v    the updates
+msa      adapters        the adapters
+sam-ft   as it is        the neck
+sam      as it is        nothing learns: zero-shot, a person's points
+unet     none            the prompter, which is all there is
+
+``over_prompter`` is ours: from the prompter features go to the encoder too, and its maps to the masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sac_wsi.model.nets.adapters import add_adapters
+from sac_wsi.model.nets.attention import use_exact_attention
+from sac_wsi.model.nets.decode import decode, embed_prompts
+from sac_wsi.model.nets.lora import LORA_NAMES, add_lora
+from sac_wsi.model.nets.over_prompter import Stem, answer_zero, encode_with, mask_prompt
+from sac_wsi.model.nets.prompter import UNet
+from sac_wsi.model.nets.sam import (
+    State,
+    build_encoder,
+    build_mask_decoder,
+    build_prompt_encoder,
+    check_state,
+    fitted,
+)
+from sac_wsi.model.nets.sizes import Family, ModelSize, encoder_size
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+"""SAM's own, of RGB values 0..255."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of a batch of tiles.
+
+    embedding  (B, width, cells, cells); None where it was not asked for
+    maps       (B, maps, side, side) logits of the prompter; None without one
+    """
+
+    embedding: Tensor | None
+    maps: Tensor | None
+
+
+class SacModel(nn.Module):
+    """SAM's three parts under Meta's names, so that Meta's weights load by name, and the prompter."""
+
+    def __init__(
+        self,
+        size: ModelSize,
+        *,
+        image_encoder: nn.Module | None,
+        prompt_encoder: nn.Module | None,
+        mask_decoder: nn.Module | None,
+        prompter: UNet | None,
+        stem: Stem | None = None,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.image_encoder, self.prompt_encoder = image_encoder, prompt_encoder
+        self.mask_decoder, self.prompter = mask_decoder, prompter
+        self.stem = stem
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    def use_pixels(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        """Another normalisation than SAM's own."""
+        for name, values in (("pixel_mean", mean), ("pixel_std", std)):
+            self.get_buffer(name).copy_(torch.tensor(values).view(3, 1, 1))
+
+    def normalise(self, rgb: Tensor) -> Tensor:
+        """(B, 3, side, side) from (B, 3, side, side) RGB values 0..255 of any type."""
+        if rgb.ndim != 4 or rgb.shape[1] != 3:
+            raise ValueError(f"tiles are {tuple(rgb.shape)}, needed (B, 3, side, side)")
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        return (rgb.to(mean.dtype) - mean) / std
+
+    def look(self, images: Tensor, *, embed: bool = True) -> Seen:
+        """What the networks see in normalised tiles; ``embed=False`` leaves the encoder out."""
+        logits, features = None, None
+        if self.prompter is not None:
+            flat = images.contiguous(memory_format=torch.channels_last)
+            logits, features = self.prompter.with_features(flat)
+        return Seen(self._encode(images, features) if embed else None, logits)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, width, cells, cells) embedding of normalised tiles."""
+        embedding = self.look(images).embedding if self.stem is not None else self._encode(images, None)
+        assert embedding is not None
+        return embedding
+
+    def _encode(self, images: Tensor, features: Sequence[Tensor] | None) -> Tensor:
+        side = self.size.tile_px
+        if tuple(images.shape[2:]) != (side, side):
+            raise ValueError(f"tiles are {tuple(images.shape)}, needed (B, 3, {side}, {side})")
+        encoder = self._part("image_encoder")
+        if self.stem is None or features is None:
+            return encoder(images)  # type: ignore[no-any-return]
+        return encode_with(encoder, images, self.stem(features))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, maps, side, side) logits of the prompter, which takes any multiple of 16."""
+        logits = self.look(images, embed=False).maps
+        if logits is None:
+            raise ValueError(f"a model of family {self.size.family!r} has no prompter")
+        return logits
+
+    def position(self) -> Tensor:
+        """(1, width, cells, cells) what the decoder knows of place."""
+        encoder: nn.Module = self._part("prompt_encoder")
+        with torch.autocast(self.get_buffer("pixel_mean").device.type, enabled=False):
+            return encoder.get_dense_pe()  # type: ignore[no-any-return, operator]
+
+    def decode(
+        self,
+        embedding: Tensor,
+        xy: Tensor,
+        labels: Tensor,
+        *,
+        boxes: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One prompt set an image: (B, 4, 4 cells, 4 cells) mask logits and (B, 4) predicted IoU."""
+        prompted = embed_prompts(
+            self._part("prompt_encoder"), xy, labels, boxes=boxes, mask_logits=mask_logits
+        )
+        return decode(self._part("mask_decoder"), embedding, self.position(), prompted)
+
+    def semantic(self, embedding: Tensor, xy: Tensor, labels: Tensor, said: Tensor | None = None) -> Tensor:
+        """(B, 1, tile, tile) logits of the foreground mask, from all points of a tile at once.
+
+        ``said`` (B, tile, tile) are the prompter's logits, where masks correct them.
+        """
+        prompt = None if said is None else mask_prompt(said, embedding.shape[-1])
+        masks, _ = self.decode(embedding, xy, labels, mask_logits=prompt)
+        logits = to_tile(masks[:, :1], self.size.tile_px)
+        return logits if said is None else said[:, None].float() + logits
+
+    def forward(self, images: Tensor, xy: Tensor, labels: Tensor) -> Tensor:
+        """(B, 1, tile, tile) logits of the semantic mask of normalised tiles."""
+        if not self.size.over_prompter:
+            return self.semantic(self.encode(images), xy, labels)
+        seen = self.look(images)
+        assert seen.embedding is not None
+        assert seen.maps is not None
+        return self.semantic(seen.embedding, xy, labels, seen.maps[:, 0])
+
+    def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
+
+    def _part(self, name: str) -> nn.Module:
+        part = getattr(self, name)
+        if part is None:
+            raise ValueError(f"a model of family {self.size.family!r} has no {name}")
+        return part  # type: ignore[no-any-return]
+
+
+def to_tile(logits: Tensor, tile_px: int) -> Tensor:
+    """Logits at the tile's own resolution, as SAM resizes its masks."""
+    return functional.interpolate(
+        logits.float(), size=(tile_px, tile_px), mode="bilinear", align_corners=False
+    )
+
+
+def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
+    """The model with random weights, its frozen parts marked; on whatever device is current."""
+    prompter = UNet(size.prompter.width, size.prompter.maps) if size.family != "sam" else None
+    if prompter is not None:
+        # twice as fast on a CPU
+        prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if size.family == "unet":
+        return SacModel(size, image_encoder=None, prompt_encoder=None, mask_decoder=None, prompter=prompter)
+    encoder = build_encoder(size.encoder, size.tile_px)
+    if size.family == "sac":
+        add_lora(encoder, size.rank, size.lora_blocks or None)
+    if size.family == "msa":
+        add_adapters(encoder)
+    if exact_attention:
+        use_exact_attention(encoder)
+    model = SacModel(
+        size,
+        image_encoder=encoder,
+        prompt_encoder=build_prompt_encoder(size.encoder, size.tile_px),
+        mask_decoder=build_mask_decoder(size.encoder),
+        prompter=prompter,
+        stem=_stem(size) if size.over_prompter else None,
+    )
+    if size.over_prompter:
+        answer_zero(model.mask_decoder)
+    mark_trainable(model)
+    return model
+
+
+def _stem(size: ModelSize) -> Stem:
+    encoder = encoder_size(size.encoder)
+    return Stem(size.prompter.width, encoder.patch_px, encoder.width)
+
+
+FAMILY_LEARNS: dict[Family, tuple[str, ...]] = {
+    "sac": tuple(f".{name}" for name in LORA_NAMES),
+    "msa": ("_adapter.",),
+    "sam-ft": ("image_encoder.neck.",),
+    "sam": (),
+    "unet": (),
+}
+"""Parts of the names of the encoder's parameters that learn."""
+
+
+def mark_trainable(model: SacModel) -> None:
+    """What the paper trains keeps its gradient; everything else is frozen."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(learns(model.size.family, name))
+
+
+def learns(family: Family, name: str) -> bool:
+    """Whether a parameter is trained in the paper's runs of a family."""
+    if name.startswith("image_encoder."):
+        return any(part in name for part in FAMILY_LEARNS[family])
+    return family != "sam"
+
+
+def sam_state(model: nn.Module) -> State:
+    """What Meta's own files hold of a model: neither updates, nor adapters, nor prompter."""
+    ours = (*FAMILY_LEARNS["sac"], *FAMILY_LEARNS["msa"])
+    return {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.startswith(("prompter.", "stem.")) and not any(part in name for part in ours)
+    }
+
+
+def load_sam(model: nn.Module, state: State, what: str) -> None:
+    """Put weights of SAM, at any tile size, into its parts of a model; the others stay as they are."""
+    wanted = sam_state(model)
+    ready = fitted(state, wanted)
+    check_state(ready, wanted, what)
+    model.load_state_dict(ready, strict=False)
+
+
+def cell_px(size: ModelSize) -> int:
+    """Tile pixels a side of one cell of the embedding."""
+    return encoder_size(size.encoder).patch_px

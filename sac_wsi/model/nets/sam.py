@@ -1,0 +1,159 @@
+"""SAM from the parts of ``segment-anything``, at any of our sizes, and Meta's weights into it."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from pathlib import Path
+
+import torch
+from segment_anything.modeling import (
+    ImageEncoderViT,
+    MaskDecoder,
+    PromptEncoder,
+    Sam,
+    TwoWayTransformer,
+)
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sac_wsi.errors import CheckpointError
+from sac_wsi.model.nets.sizes import ENCODERS, decoder_size, encoder_size
+
+State = dict[str, Tensor]
+
+
+def build_sam(encoder: str, tile_px: int) -> Sam:
+    """Meta's own ``Sam`` with random weights; pixel means and deviations are part of it."""
+    return Sam(
+        image_encoder=build_encoder(encoder, tile_px),
+        prompt_encoder=build_prompt_encoder(encoder, tile_px),
+        mask_decoder=build_mask_decoder(encoder),
+    )
+
+
+def build_encoder(encoder: str, tile_px: int) -> ImageEncoderViT:
+    size = encoder_size(encoder)
+    return ImageEncoderViT(
+        img_size=tile_px,
+        patch_size=size.patch_px,
+        embed_dim=size.width,
+        depth=size.depth,
+        num_heads=size.heads,
+        out_chans=size.out_width,
+        use_rel_pos=True,
+        window_size=size.window,
+        global_attn_indexes=size.global_blocks,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+    )
+
+
+def build_prompt_encoder(encoder: str, tile_px: int) -> PromptEncoder:
+    size = encoder_size(encoder)
+    cells = tile_px // size.patch_px
+    return PromptEncoder(
+        embed_dim=size.out_width,
+        image_embedding_size=(cells, cells),
+        input_image_size=(tile_px, tile_px),
+        mask_in_chans=decoder_size(encoder).mask_prompt_width,
+    )
+
+
+def build_mask_decoder(encoder: str) -> MaskDecoder:
+    width, size = encoder_size(encoder).out_width, decoder_size(encoder)
+    return MaskDecoder(
+        num_multimask_outputs=3,
+        transformer=TwoWayTransformer(
+            depth=size.depth, embedding_dim=width, mlp_dim=size.mlp_width, num_heads=size.heads
+        ),
+        transformer_dim=width,
+        iou_head_depth=3,
+        iou_head_hidden_dim=size.iou_width,
+    )
+
+
+def read_sam_file(path: Path) -> State:
+    """The tensors of one of Meta's ``.pth`` files; nothing in it is executed."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist. `sac-wsi models fetch` downloads SAM's.") from None
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds more than tensors; nothing of it was run. Needed a SAM checkpoint such as "
+            "sam_vit_b_01ec64.pth."
+        ) from None
+    except Exception as error:  # noqa: BLE001 - torch's reader raises whatever a damaged file makes it meet
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is truncated or something "
+            "else. Fetch it again."
+        ) from None
+    named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no table of tensors: needed a SAM checkpoint.")
+    return dict(state)
+
+
+def encoder_of(state: State, what: str) -> str:
+    """Which encoder a state of SAM belongs to, by its width and depth."""
+    patch, width = state.get("image_encoder.patch_embed.proj.weight"), -1
+    depth = sum(name.endswith(".attn.qkv.weight") for name in state)
+    if patch is not None and patch.ndim == 4:
+        width = patch.shape[0]
+    for name, size in ENCODERS.items():
+        if (size.width, size.depth) == (width, depth):
+            return name
+    known = ", ".join(f"{name} {size.width} x {size.depth}" for name, size in ENCODERS.items())
+    raise CheckpointError(
+        f"{what} has an encoder of width {width} and depth {depth}; needed one of SAM's (width x depth): "
+        f"{known}."
+    )
+
+
+def fitted(state: State, wanted: State) -> State:
+    """The state with its position tables at the size of those that are wanted."""
+    return {
+        name: _fit(name, value, wanted[name].shape) if name in wanted else value
+        for name, value in state.items()
+    }
+
+
+def check_state(state: State, wanted: State, what: str) -> None:
+    """CheckpointError that names what does not fit."""
+    missing = [name for name in wanted if name not in state]
+    unexpected = [name for name in state if name not in wanted]
+    misshapen = [
+        f"{name} is {tuple(state[name].shape)}, needed {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ] + [
+        f"{name} is {state[name].dtype}"
+        for name in wanted
+        if name in state and state[name].is_floating_point() != wanted[name].is_floating_point()
+    ]
+    told = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+    if any(told.values()):
+        listed = "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in told.items() if names)
+        raise CheckpointError(f"{what} does not fit: {listed}. Is it the encoder you named?")
+    for name, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise CheckpointError(f"{what} holds NaN or infinity in {name}: it is damaged.")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _fit(name: str, value: Tensor, shape: torch.Size) -> Tensor:
+    """Position tables at another tile size; everything else as it is."""
+    if value.shape == shape or value.shape[-1:] != shape[-1:] or value.ndim != len(shape):
+        return value
+    if name.endswith("pos_embed"):  # (1, rows, columns, width): absolute positions
+        rows, columns = shape[1:3]
+        table = value.float().permute(0, 3, 1, 2)
+        grid = functional.interpolate(table, size=(rows, columns), mode="bicubic", align_corners=False)
+        return grid.permute(0, 2, 3, 1).to(value.dtype)
+    if name.endswith(("rel_pos_h", "rel_pos_w")):  # (2 n - 1, head width), as ``get_rel_pos`` resizes it
+        line = functional.interpolate(value.float().T[None], size=shape[0], mode="linear")
+        return line[0].T.to(value.dtype)
+    return value

@@ -1,0 +1,230 @@
+"""Point prompts from maps, and the maps' geometry that they rest on.
+
+    select            the paper's points: from one probability map, "O" centres of regions, "R" at random
+    expert_points     points of a person, played by the ground truth
+    nucleus_centres   one point for each nucleus, touching ones included, from three maps
+    neighbours        the nearest other centres, to be the negative points of a nucleus
+
+Two facts are shared with the training targets: where an object's centre is (``label_centres``) and how
+deep a pixel lies in its object (``depth_px``). All positions are pixel indices of the tile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from sac_wsi.errors import ConfigError
+from sac_wsi.model.points.peaks import peaks
+from sac_wsi.nuclei.label_maps import (
+    depth_px,
+    label_centres,
+    object_pixels,
+    pixels_yx,
+    region_centres,
+    sequential,
+    share_of_most,
+)
+
+MOST_POINTS = 256
+"""Positive points, and again negative points, that a tile may have; the paper's Table 5 ends here too."""
+
+WAYS = ("O", "R")
+
+MAP_NAMES = ("foreground", "centre", "boundary")
+BOUNDARY = MAP_NAMES.index("boundary")
+
+_STEPS = 1000  # heights of the relief of centres per unit of probability
+_LEAST_RISE = 1 / _STEPS
+_SMOOTH_PX = 1.0  # what is no larger is noise of the maps, not a nucleus
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """N point prompts of a tile.
+
+    xy        (N, 2) pixel indices, x right, y down; SAM itself adds the half pixel to the pixel's centre
+    positive  (N,)   True: "this is nucleus", False: "this is not"
+    """
+
+    xy: NDArray[np.float32]
+    positive: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    @classmethod
+    def at(cls, yx: NDArray[np.integer], positive: bool) -> Points:
+        """All positive or all negative points at (N, 2) pixels y, x.
+
+        >>> Points.at(np.array([[3, 7]]), True).xy.tolist()
+        [[7.0, 3.0]]
+        """
+        return cls(np.ascontiguousarray(yx[:, ::-1], np.float32), np.full(len(yx), positive))
+
+    def concat(self, other: Points) -> Points:
+        """These points, then the other's."""
+        return Points(
+            np.concatenate([self.xy, other.xy]),
+            np.concatenate([self.positive, other.positive]),
+        )
+
+
+@dataclass(frozen=True)
+class PointSettings:
+    """The points of ``select``.
+
+    way       "O": centres of connected regions, the largest first; "R": random pixels
+    tau       a pixel counts above this probability; below 0.5 it may count as nucleus and as background
+    positive  most points on nuclei
+    negative  most points on background
+    seed      of the random generator that the caller makes
+    """
+
+    way: str = "O"
+    tau: float = 0.5
+    positive: int = 64
+    negative: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS:
+            raise ConfigError(
+                f"sac.points.way is {self.way!r}: needed {' or '.join(WAYS)}. Set sac.points.way=O."
+            )
+        _check_threshold("sac.points.tau", self.tau)
+        for name in ("positive", "negative"):
+            count = getattr(self, name)
+            if not 0 <= count <= MOST_POINTS:
+                raise ConfigError(
+                    f"sac.points.{name} is {count}: needed 0 to {MOST_POINTS}. Set "
+                    f"sac.points.{name}={MOST_POINTS}."
+                )
+        if self.seed < 0:
+            raise ConfigError(f"sac.points.seed is {self.seed}: needed 0 or more. Set sac.points.seed=0.")
+
+
+@dataclass(frozen=True)
+class CentreSettings:
+    """From three maps to one centre for each nucleus.
+
+    foreground  a centre lies where that map is above this
+    rise        the mean of the other two maps falls at least so far from one nucleus's centre on the way to
+                the next: less finds more nuclei in a clump, and more that are parts of one
+    """
+
+    foreground: float = 0.5
+    rise: float = 0.07
+
+    def __post_init__(self) -> None:
+        _check_threshold("sac.centres.foreground", self.foreground)
+        if not _LEAST_RISE <= self.rise <= 1:
+            raise ConfigError(
+                f"sac.centres.rise is {self.rise}: needed {_LEAST_RISE} to 1. Set sac.centres.rise=0.07."
+            )
+
+
+def _check_threshold(name: str, value: float) -> None:
+    if not (math.isfinite(value) and 0 <= value < 1):
+        raise ConfigError(f"{name} is {value}: needed a probability from 0 to below 1. Set {name}=0.5.")
+
+
+# --- points --------------------------------------------------------------------------------------
+
+
+def select(prob: NDArray[np.float32], settings: PointSettings, rng: np.random.Generator) -> Points:
+    """Positive points where ``prob`` (h, w) is above tau, then negative ones where 1 - prob is.
+
+    ``prob`` is the sigmoid of the prompter's foreground map. There are fewer points than asked for where
+    there are fewer regions ("O") or pixels ("R").
+    """
+    nucleus, background = prob > settings.tau, 1 - prob > settings.tau
+    positive = Points.at(_spots(nucleus, settings.way, settings.positive, rng), True)
+    negative = Points.at(_spots(background, settings.way, settings.negative, rng), False)
+    return positive.concat(negative)
+
+
+def _spots(mask: NDArray[np.bool_], way: str, most: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """(N, 2) y, x; at most ``most`` of the mask."""
+    if most == 0:
+        return np.zeros((0, 2), np.int32)
+    if way == "O":
+        return region_centres(mask)[:most]
+    return random_pixels(mask, most, rng)
+
+
+def random_pixels(mask: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """(N, 2) y, x; distinct."""
+    inside = np.flatnonzero(mask)
+    chosen = rng.choice(inside, min(most, len(inside)), replace=False)
+    return pixels_yx(chosen, mask.shape[1])
+
+
+def expert_points(labels: NDArray[np.integer], count: int, rng: np.random.Generator) -> Points:
+    """``count`` positive points in the nuclei of a label map (h, w), as a person would set them.
+
+    Each nucleus, in random order, has one before any has two. The points of a nucleus are distinct: first
+    pixels of its inner half (more than half as deep as its deepest), then the others, each at random.
+    """
+    labels = sequential(labels)
+    flat, owner = object_pixels(labels)
+    nuclei = int(owner.max()) + 1 if len(owner) else 0
+    turn = rng.permutation(nuclei)  # the turn of each nucleus
+    if count < nuclei:
+        asked = turn[owner] < count
+        flat, owner = flat[asked], owner[asked]
+    outer = share_of_most(depth_px(labels).ravel()[flat], owner, nuclei) <= 0.5
+    order = np.lexsort((rng.random(len(flat)), outer, turn[owner]))
+    turns = turn[owner][order]
+    points_before = np.arange(len(order)) - np.searchsorted(turns, turns)  # that the pixel's nucleus has
+    chosen = order[np.argsort(points_before, kind="stable")[:count]]
+    return Points.at(pixels_yx(flat[chosen], labels.shape[1]), True)
+
+
+def nucleus_centres(maps: NDArray[np.float32], settings: CentreSettings) -> NDArray[np.int32]:
+    """(K, 2) y, x: one pixel for each nucleus, in reading order.
+
+    ``maps`` (3, h, w) in 0..1 are foreground, centre and boundary, all high in the middle of a nucleus
+    (``sac_wsi.model.points.target_maps``). The last two fall between nuclei that touch: each of their peaks
+    is one nucleus.
+    """
+    foreground, centre, boundary = maps
+    relief = ndimage.gaussian_filter((centre + boundary) / 2, _SMOOTH_PX, mode="nearest")
+    # whole steps: rounding in the last digit must not decide what is a peak
+    height = np.rint(relief * _STEPS).astype(np.int32)
+    tops = peaks(height, foreground > settings.foreground, round(settings.rise * _STEPS))
+    centre_yx, _ = label_centres(tops)
+    return centre_yx[np.lexsort((centre_yx[:, 1], centre_yx[:, 0]))]
+
+
+def neighbours(yx: NDArray[np.integer], k: int) -> NDArray[np.int32]:
+    """(K, k) positions in ``yx`` (K, 2) of the k nearest others, the nearest first; -1 where there are fewer.
+
+    Of centres equally far away the first in the list comes first.
+
+    >>> neighbours(np.array([[0, 0], [0, 5], [0, 1]]), 3).tolist()
+    [[2, 1, -1], [2, 0, -1], [0, 1, -1]]
+    """
+    count = len(yx)
+    found = np.full((count, k), -1, np.int32)
+    near = min(k, count - 1)
+    if near < 1:
+        return found
+    yx = np.asarray(yx, np.int64)
+    tree = cKDTree(yx)
+    farthest = np.asarray(tree.query(yx, [near + 1])[0])[:, 0]
+    # the tree breaks ties as it happens to be built: take all that tie for the last place, then sort.
+    # Squared distances are whole numbers, so half a square more than the last takes the ties and no other
+    reach = np.sqrt(np.rint(farthest**2) + 0.5)
+    most = int(np.max(tree.query_ball_point(yx, reach, return_length=True)))
+    others = np.asarray(tree.query(yx, np.arange(1, most + 1))[1])
+    far = ((yx[others] - yx[:, None]) ** 2).sum(axis=2)
+    far[others == np.arange(count)[:, None]] = np.iinfo(np.int64).max  # itself comes last
+    order = np.lexsort((others, far), axis=1)[:, :near]
+    found[:, :near] = np.take_along_axis(others, order, axis=1)
+    return found

@@ -1,0 +1,37 @@
+"""What the prompter is trained to draw: three maps, all high in the middle of a nucleus.
+
+They are made for ``sac_wsi.model.points.prompts.nucleus_centres``, which looks for peaks. Border pixels are
+at most half as deep as an inner pixel, so between two nuclei that touch there is a pass. The exception are
+nuclei that are all border, no more than two pixels wide: side by side they can be seen as one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_wsi.nuclei.label_maps import depth_px, label_centres, object_pixels, sequential, share_of_most
+
+
+def target_maps(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """(3, h, w) foreground, centre and boundary of a label map (h, w); all 0 on the background.
+
+    foreground  1
+    centre      1 at the object's centre (``label_centres``), falling evenly with the distance to 0 at the
+                object's farthest pixel
+    boundary    ``depth_px`` as a part of the object's deepest
+
+    Touching objects and the edge of the map count as border. Labels may have gaps.
+    """
+    labels = sequential(labels)
+    flat, owner = object_pixels(labels)
+    centre_yx, area_px = label_centres(labels)
+    y, x = np.divmod(flat, labels.shape[1])
+    distance = np.hypot(y - centre_yx[owner, 0], x - centre_yx[owner, 1])
+    depth = depth_px(labels).ravel()[flat]
+
+    maps = np.zeros((3, labels.size), np.float32)
+    maps[0, flat] = 1
+    maps[1, flat] = 1 - share_of_most(distance, owner, len(area_px))
+    maps[2, flat] = share_of_most(depth, owner, len(area_px))
+    return maps.reshape(3, *labels.shape)

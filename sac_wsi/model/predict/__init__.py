@@ -1,0 +1,1 @@
+"""From RGB tiles to nuclei."""

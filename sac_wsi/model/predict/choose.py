@@ -1,0 +1,92 @@
+"""From what the user named to a segmenter that can run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sac_wsi.errors import CheckpointError, ConfigError
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import read_header, sam_header
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.predict.features import resolve
+from sac_wsi.model.predict.segmenter import SacSegmenter
+from sac_wsi.settings.typed import build
+from sac_wsi.weights.catalogue import RESEARCH_MODEL, find_model_file, own_model_files, shipped_model_files
+
+
+def choose_segmenter(
+    model: str,
+    changes: Mapping[str, Any],
+    *,
+    sam_checkpoint: str = "",
+    device: str = "auto",
+    precision: str = "auto",
+) -> SacSegmenter:
+    """``model`` is a checkpoint's file, or its name in the models folder; or one of Meta's own files of SAM.
+
+    ``changes`` go over its settings.
+    """
+    path = find_checkpoint(model)
+    header = sam_header(path) if path.suffix == ".pth" else read_header(path)
+    settings = build(InferenceSettings, merged(asdict(header.card.inference), changes), "sac.")
+    device, precision = resolve(device, precision)
+    return SacSegmenter(
+        path=path.absolute(),
+        header=header,
+        settings=settings,
+        base=_base(header.card, sam_checkpoint),
+        device=device,
+        precision=precision,
+    )
+
+
+def find_checkpoint(model: str) -> Path:
+    path = Path(model)
+    is_path = path.suffix in (".safetensors", ".pth") or "/" in model
+    if is_path and path.is_file():
+        return path
+    if found := find_model_file(model):
+        return found
+    if is_path:
+        raise CheckpointError(f"The checkpoint {model} does not exist: check the path.")
+    if model == RESEARCH_MODEL:
+        raise ConfigError(
+            f"{RESEARCH_MODEL} is for non-commercial use only and no part of the installed package. Pass its "
+            f"file from a git checkout: --model sac_wsi/weights/research/{RESEARCH_MODEL}.safetensors"
+        )
+    known = ["classical", *(file.stem for file in (*shipped_model_files(), *own_model_files()))]
+    near = difflib.get_close_matches(model, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}, or a file."
+    raise ConfigError(f"There is no model {model!r}. {hint}")
+
+
+def _base(card: Card, sam_checkpoint: str) -> Path | None:
+    if card.kind == "whole":
+        if sam_checkpoint:
+            raise CheckpointError(f"{card.name} holds all its weights: leave out --sam-checkpoint.")
+        return None
+    base = Path(sam_checkpoint) if sam_checkpoint else find_model_file(card.base)
+    if base is None or not base.is_file():
+        raise CheckpointError(
+            f"{card.name} was trained on {card.base} and holds only what was trained. Pass --sam-checkpoint "
+            f"FILE, or run `sac-wsi models fetch {card.base}`."
+        )
+    return base.absolute()
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with some of them changed.
+
+    >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 5}})
+    {'a': 1, 'b': {'c': 5, 'd': 3}}
+    """
+    out = dict(settings)
+    for key, value in changes.items():
+        old = out.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        out[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return out

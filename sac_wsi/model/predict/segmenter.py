@@ -1,0 +1,104 @@
+"""Any of the models as the engine wants it: RGB tiles in, nuclei in frame coordinates out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_wsi.errors import ConfigError, InputChanged
+from sac_wsi.model.checkpoint.file import Header, load_model
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.predict.features import Runner, make_runner
+from sac_wsi.model.predict.tiles import PersonPoints, tile_nuclei
+from sac_wsi.nuclei.columns import Nuclei
+from sac_wsi.tiling.segmenter import RgbTile
+
+
+@dataclass(frozen=True, eq=False)
+class SacSegmenter:
+    """A checkpoint with the settings it is used with. Pickled to workers, which load the weights once each.
+
+    device, precision  what ``auto`` came to is part of the fingerprint: bf16 finds other nuclei
+    person             a person's points on the frame
+    """
+
+    path: Path
+    header: Header
+    settings: InferenceSettings
+    base: Path | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    person: PersonPoints = field(default_factory=PersonPoints)
+
+    def __post_init__(self) -> None:
+        size, way = self.header.card.size, self.settings.way
+        if size.family == "unet" and way != "prompter":
+            raise ConfigError(f"{self.name} is a U-Net alone: needed sac.way=prompter, found {way}.")
+        if size.family == "sam" and self.settings.tta > 1:
+            raise ConfigError(f"{self.name} has no prompter, whose maps --tta averages: leave it out.")
+        if size.family == "sam" and way == "prompter":
+            raise ConfigError(f"{self.name} has no prompter: pass --set sac.way=semantic or instance.")
+
+    @property
+    def name(self) -> str:
+        return self.header.card.name
+
+    @property
+    def mpp(self) -> float:
+        return self.header.card.mpp
+
+    @property
+    def mpp_range(self) -> tuple[float, float]:
+        return self.header.card.mpp_range
+
+    @property
+    def tile_px(self) -> int:
+        return self.header.card.size.tile_px
+
+    @property
+    def halo_um(self) -> float:
+        return self.header.card.halo_um
+
+    @property
+    def licence(self) -> str:
+        return self.header.card.training.licence
+
+    @property
+    def non_commercial(self) -> bool:
+        return self.header.card.training.non_commercial
+
+    @property
+    def fingerprint(self) -> str:
+        how = {"device": self.device, "precision": self.precision, **asdict(self.settings)}
+        digest = hashlib.sha256(self.header.identity.encode())
+        digest.update(json.dumps(how, sort_keys=True).encode())
+        digest.update(self.person.yx.tobytes() + self.person.positive.tobytes())
+        return digest.hexdigest()
+
+    def with_points(self, points_yx: NDArray[np.int32], positive: NDArray[np.bool_]) -> SacSegmenter:
+        return replace(self, person=PersonPoints(np.asarray(points_yx, np.int32), positive))
+
+    def load(self) -> None:
+        self._runner()
+
+    def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
+        return tile_nuclei(self._runner(), self.settings, self.mpp, self.person, tiles)
+
+    def _runner(self) -> Runner:
+        return _runner(self.path, self.header.identity, self.base, self.device, self.precision)
+
+
+@lru_cache(maxsize=1)
+def _runner(path: Path, identity: str, base: Path | None, device: str, precision: str) -> Runner:
+    """One model a process: every block of every slide uses it."""
+    model, header = load_model(path, base)
+    if header.identity != identity:
+        raise InputChanged(f"{path} was replaced while it was in use. Run the same command again.")
+    return make_runner(model, device, precision)

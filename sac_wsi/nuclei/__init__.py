@@ -1,0 +1,1 @@
+"""Nuclei as columns: masks, outlines, measurements, identity."""

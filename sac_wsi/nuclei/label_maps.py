@@ -1,0 +1,116 @@
+"""Geometry of label maps: their objects, centres and depths. Positions are pixel indices y, x of the map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+# a small cutting of a map may hold any label of the whole map
+_SPARE_LABELS = 1 << 20
+
+
+def region_centres(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(K, 2) y, x: the centres of the 4-connected regions, the largest first, equals in reading order.
+
+    >>> region_centres(np.array([[1, 0, 1, 1], [0, 0, 1, 1]], bool)).tolist()
+    [[1, 3], [0, 0]]
+    """
+    regions, _ = ndimage.label(mask)
+    centre_yx, area_px = label_centres(regions)
+    return centre_yx[np.lexsort((centre_yx[:, 1], centre_yx[:, 0], -area_px))]
+
+
+def label_centres(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Centre (n, 2) y, x and area in pixels (n,) of the labels 1..n; none may be missing.
+
+    The centre is the centroid, rounded with whole numbers (halves go up, as a nucleus's anchor does), or
+    where that is no pixel of the object, the object's pixel nearest to it, of equals the first in reading
+    order.
+    """
+    flat, owner = object_pixels(labels)
+    y, x = np.divmod(flat, labels.shape[1])
+    area = np.bincount(owner)
+    # sums of whole numbers below 2^53 are exact in float64
+    total = np.column_stack([np.bincount(owner, y), np.bincount(owner, x)]).astype(np.int64)
+    centre = (2 * total + area[:, None]) // (2 * area[:, None])
+    _move_inside(centre, labels, flat, owner)
+    return centre.astype(np.int32), area
+
+
+def _move_inside(
+    centre_yx: NDArray[np.int64],
+    labels: NDArray[np.integer],
+    flat: NDArray[np.int64],
+    owner: NDArray[np.int64],
+) -> None:
+    outside = labels[centre_yx[:, 0], centre_yx[:, 1]] != np.arange(1, len(centre_yx) + 1)
+    theirs = outside[owner]
+    flat, owner = flat[theirs], owner[theirs]
+    y, x = np.divmod(flat, labels.shape[1])
+    far = (y - centre_yx[owner, 0]) ** 2 + (x - centre_yx[owner, 1]) ** 2
+    nearest = np.full(len(centre_yx), np.iinfo(np.int64).max)
+    np.minimum.at(nearest, owner, far)
+    candidates = np.flatnonzero(far == nearest[owner])[::-1]
+    # backwards, and the last assignment holds: the first in reading order
+    centre_yx[owner[candidates]] = pixels_yx(flat[candidates], labels.shape[1])
+
+
+def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(h, w) how deep each pixel lies in its object: 1 on border pixels, and from there on the distance to
+    the object's nearest border pixel more; 0 on the background.
+
+    A border pixel has a 4-neighbour outside its object: background, a touching object, or beyond the map.
+
+    >>> depth_px(np.array([[1, 1, 1, 2, 0], [1, 1, 1, 2, 0], [1, 1, 1, 2, 0]])).astype(int).tolist()
+    [[1, 1, 1, 1, 0], [1, 2, 1, 1, 0], [1, 1, 1, 1, 0]]
+    """
+    height, width = labels.shape
+    around = np.pad(labels, 1)  # beyond the map is background
+    objects = labels != 0
+    inner = objects.copy()
+    for dy, dx in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        inner &= around[dy : dy + height, dx : dx + width] == labels
+    # One transform serves all objects: a staircase from a pixel to a border pixel of another object passes
+    # a border pixel of its own object, and each of its steps is farther away than the one before.
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(inner) + objects
+    return depth
+
+
+def share_of_most(values: NDArray[np.floating], owner: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Each value, 0 or more, as a part of the largest of its owner 0..count-1; 0 where that is 0."""
+    most = np.zeros(count)
+    np.maximum.at(most, owner, values)
+    most[most == 0] = 1
+    share: NDArray[np.float64] = values / most[owner]
+    return share
+
+
+def sequential(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """The same objects as 1..n without gaps, by rising label.
+
+    >>> sequential(np.array([[0, 7, 7, 3]])).tolist()
+    [[0, 2, 2, 1]]
+    """
+    lowest, highest = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if lowest < 0 or highest > labels.size + _SPARE_LABELS:
+        raise ValueError(
+            f"labels run from {lowest} to {highest} in a map of {labels.size} pixels, needed 0 (background) "
+            "and 1..n: pass skimage.segmentation.relabel_sequential(labels)[0]"
+        )
+    present = np.zeros(highest + 1, bool)
+    present[labels.ravel()] = True
+    present[0] = False
+    number = np.where(present, np.cumsum(present), 0).astype(np.int32)
+    renumbered: NDArray[np.int32] = number[labels]
+    return renumbered
+
+
+def object_pixels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each object pixel, in reading order: its position in the flat map and its label less one."""
+    flat = np.flatnonzero(labels)
+    return flat, labels.ravel()[flat].astype(np.int64) - 1
+
+
+def pixels_yx(flat: NDArray[np.int64], width: int) -> NDArray[np.int32]:
+    return np.column_stack(np.divmod(flat, width)).astype(np.int32)

@@ -1,0 +1,1 @@
+"""Where a slide says how large its pixels are."""

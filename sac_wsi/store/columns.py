@@ -1,0 +1,258 @@
+"""The store: one zarr (v3) per slide. The root group is the label pyramid itself, as NGFF 0.5 wants it.
+
+    X.zarr/            OME-Zarr label image; attributes "ome" and "sac_wsi" (provenance)
+      0, 1, 2 ...      uint32 y x, nearest neighbour
+      nuclei/          one array per column of ``NucleusRows``; ragged ones with their ``*_start``
+        page_start     first row of each page of the frame
+      tissue           the tissue mask, uint8
+      tile_status      what became of each tile, uint8
+
+Rows stand by page (a square of the frame, row by row) and by id within it. Pages belong to the format,
+not to the run: neither tiles nor blocks show in the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from sac_wsi.errors import StoreError
+from sac_wsi.geometry import Box
+from sac_wsi.nuclei.table import MEASUREMENTS, NucleusRows
+
+FORMAT = 1
+PAGE_PX = 2048
+ROWS_AT_ONCE = 8_192
+
+_RAGGED = {"polygon_xy_centipx": "polygon_start", "mask_bits": "mask_start"}
+_COLUMNS: dict[str, tuple[type[np.generic], int]] = {
+    "id": (np.int64, 0),
+    "uuid": (np.uint8, 16),
+    "anchor_yx": (np.int32, 2),
+    "box": (np.int32, 4),
+    "area_px": (np.int32, 0),
+    "score": (np.float32, 0),
+    "measurements": (np.float32, len(MEASUREMENTS)),
+    "polygon_start": (np.int64, 0),
+    "polygon_xy_centipx": (np.int32, 2),
+    "mask_start": (np.int64, 0),
+    "mask_bits": (np.uint8, 0),
+}
+_CHUNK_ROWS = 2 * ROWS_AT_ONCE
+_CHUNK_RAGGED = 1 << 19
+_REACH_PX = 512
+"""No mask reaches further from its anchor: a halo is a small part of a tile."""
+
+
+def compressor() -> Any:
+    """Fast, and with a checksum: a flipped bit is found when it is read."""
+    return ZstdCodec(level=1, checksum=True)
+
+
+class TableWriter:
+    """Appends rows to a store's columns; holds less than a chunk of each."""
+
+    def __init__(self, store: Path, rows: int, vertices: int, mask_bytes: int) -> None:
+        group = zarr.open_group(store, mode="a", path="nuclei")
+        lengths = {"polygon_xy_centipx": vertices, "mask_bits": mask_bytes}
+        lengths |= dict.fromkeys(_RAGGED.values(), rows + 1)
+        self._columns = {}
+        for name, (dtype, width) in _COLUMNS.items():
+            length = lengths.get(name, rows)
+            chunk = min(_CHUNK_RAGGED if name in _RAGGED else _CHUNK_ROWS, max(1, length))
+            array = group.create_array(
+                name,
+                shape=(length, width) if width else (length,),
+                chunks=(chunk, width) if width else (chunk,),
+                dtype=dtype,
+                compressors=compressor(),
+            )
+            self._columns[name] = _ColumnWriter(array, chunk)
+        for start in _RAGGED.values():
+            self._columns[start].append(np.zeros(1, np.int64))
+        self._ends = dict.fromkeys(_RAGGED, 0)
+
+    def append(self, rows: NucleusRows) -> None:
+        for name, column in self._columns.items():
+            values = getattr(rows, name)
+            for flat, start in _RAGGED.items():
+                if name == start:
+                    values = values[1:] - values[0] + self._ends[flat]
+                    self._ends[flat] = int(values[-1]) if len(values) else self._ends[flat]
+            column.append(values)
+
+    def close(self) -> None:
+        for name, column in self._columns.items():
+            column.close(name)
+
+
+class _ColumnWriter:
+    """Writes whole chunks, so that each is compressed once."""
+
+    def __init__(self, array: zarr.Array[Any], chunk: int) -> None:
+        self._array, self._chunk = array, chunk
+        self._waiting: list[NDArray[Any]] = []
+        self._waiting_rows = 0
+        self._written = 0
+
+    def append(self, values: NDArray[Any]) -> None:
+        self._waiting.append(values)
+        self._waiting_rows += len(values)
+        if self._waiting_rows >= self._chunk:
+            whole = np.concatenate(self._waiting)
+            ready = len(whole) // self._chunk * self._chunk
+            self._write(whole[:ready])
+            self._waiting, self._waiting_rows = [whole[ready:].copy()], len(whole) - ready
+
+    def close(self, name: str) -> None:
+        if self._waiting_rows:
+            self._write(np.concatenate(self._waiting))
+        if self._written != self._array.shape[0]:
+            raise StoreError(f"column {name} got {self._written} values, needed {self._array.shape[0]}")
+
+    def _write(self, values: NDArray[Any]) -> None:
+        self._array[self._written : self._written + len(values)] = values
+        self._written += len(values)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What drawing needs of some nuclei; as in ``NucleusRows``."""
+
+    id: NDArray[np.int64]
+    box: NDArray[np.int32]
+    mask_start: NDArray[np.int64]
+    mask_bits: NDArray[np.uint8]
+
+
+def plain_columns() -> tuple[str, ...]:
+    """Columns with one value or row of values a nucleus."""
+    ragged = {*_RAGGED, *_RAGGED.values(), "measurements"}
+    return (*(name for name in _COLUMNS if name not in ragged), *MEASUREMENTS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The nuclei of a published store; reads what is asked for."""
+
+    store: Path
+    _opened: dict[str, StoredArray] = field(default_factory=dict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return int(self._array("id").shape[0])
+
+    def column(self, name: str, rows: slice = slice(None)) -> NDArray[Any]:
+        """One column or measurement, whole or in part."""
+        if name in MEASUREMENTS:
+            return self._array("measurements")[rows, MEASUREMENTS.index(name)]
+        if name not in plain_columns():
+            raise KeyError(f"no column {name!r}; there are {', '.join(plain_columns())}")
+        return self._array(name)[rows]
+
+    def rows(self, first: int, end: int) -> NucleusRows:
+        return NucleusRows(**self._values(first, end, [f.name for f in fields(NucleusRows)]))
+
+    def batches(self) -> Iterator[NucleusRows]:
+        """All rows in order, never more than ``ROWS_AT_ONCE`` at a time."""
+        for first, end in _steps(0, len(self)):
+            yield self.rows(first, end)
+
+    def near(self, box_frame: Box) -> Iterator[NucleusRows]:
+        """Rows of every page from which a mask may reach into the box."""
+        for first, end in self._pages_near(box_frame):
+            yield self.rows(first, end)
+
+    def masks_near(self, box_frame: Box) -> Iterator[Masks]:
+        """The same, but only what drawing needs."""
+        for first, end in self._pages_near(box_frame):
+            yield Masks(**self._values(first, end, [f.name for f in fields(Masks)]))
+
+    def _pages_near(self, box_frame: Box) -> Iterator[tuple[int, int]]:
+        pages = self._array("page_start")
+        start = pages[:]
+        rows, cols = pages.attrs["pages_yx"]
+        reach = box_frame.dilate(_REACH_PX)
+        col0, col1 = max(0, reach.x0 // PAGE_PX), min(cols, (reach.x1 - 1) // PAGE_PX + 1)
+        for row in range(max(0, reach.y0 // PAGE_PX), min(rows, (reach.y1 - 1) // PAGE_PX + 1)):
+            if col0 < col1:
+                yield from _steps(int(start[row * cols + col0]), int(start[row * cols + col1]))
+
+    def _values(self, first: int, end: int, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        values: dict[str, NDArray[Any]] = {}
+        for name in names:
+            if name not in _RAGGED:
+                last = end + 1 if name in _RAGGED.values() else end
+                values[name] = self._array(name)[first:last]
+        for flat, start in _RAGGED.items():
+            if flat in names:
+                bounds = values[start]
+                values[flat] = self._array(flat)[int(bounds[0]) : int(bounds[-1])]
+                values[start] = bounds - bounds[0]
+        return values
+
+    def _array(self, name: str) -> StoredArray:
+        if name not in self._opened:
+            self._opened[name] = open_array(self.store, f"nuclei/{name}")
+        return self._opened[name]
+
+
+def _steps(first: int, end: int) -> Iterator[tuple[int, int]]:
+    for at in range(first, end, ROWS_AT_ONCE):
+        yield at, min(at + ROWS_AT_ONCE, end)
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a published store. Damage is told as such, whatever a codec raises."""
+
+    array: zarr.Array[Any]
+    place: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        return self.array.attrs
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        try:
+            return np.asarray(self.array[key])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StoreError(
+                f"{self.place} is damaged ({type(error).__name__}). Run `segment` again with --overwrite."
+            ) from error
+
+
+def open_array(store: Path, name: str) -> StoredArray:
+    try:
+        return StoredArray(zarr.open_array(store, path=name, mode="r"), f"{store}/{name}")
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"{store} lacks the array {name!r}: not a sac-wsi store, or a damaged one."
+        ) from error
+
+
+def read_provenance(store: Path) -> dict[str, Any]:
+    """What the store says of itself."""
+    try:
+        attributes = zarr.open_group(store, mode="r").attrs.asdict()
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise StoreError(f"{store} is no zarr group that can be read.") from error
+    provenance = attributes.get("sac_wsi")
+    if not isinstance(provenance, Mapping):
+        raise StoreError(f"{store} was not written by sac-wsi: its attributes have no 'sac_wsi'.")
+    if provenance.get("format") != FORMAT:
+        raise StoreError(
+            f"{store} has format {provenance.get('format')}; this sac-wsi reads format {FORMAT}. Use the "
+            f"version that wrote it, {provenance.get('version')}."
+        )
+    return dict(provenance)

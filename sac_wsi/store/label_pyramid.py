@@ -1,0 +1,171 @@
+"""The label pyramid, drawn from the table; no two tasks write one shard, which is one file.
+
+A label pixel is the nucleus whose mask holds the pixel's centre. A coarser level holds every second pixel
+of the finer one. A shard without nuclei is not written: zarr reads it as 0, and that it was meant to be
+empty stands in the table, which is complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numba import njit
+from numpy.typing import NDArray
+
+from sac_wsi.geometry import Box
+from sac_wsi.nuclei.bits import bit_at
+from sac_wsi.store.columns import Table, compressor
+
+CHUNK_PX = 1024
+SHARD_PX = 2048
+FINEST_LABEL_MPP = 0.2
+
+
+@dataclass(frozen=True)
+class LabelFrame:
+    """The base level of the pyramid.
+
+    shape_yx          label pixels
+    mpp               micrometres per label pixel
+    frame_per_label   frame pixels per label pixel
+    """
+
+    shape_yx: tuple[int, int]
+    mpp: float
+    frame_per_label: float
+
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        """Shapes from fine to coarse; the last fits a chunk."""
+        shapes = [self.shape_yx]
+        while max(shapes[-1]) > CHUNK_PX:
+            shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
+        return shapes
+
+    def frame_under(self, label_px: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The frame pixels, along one axis, that hold the centres of label pixels."""
+        return ((label_px + 0.5) * self.frame_per_label).astype(np.int64)
+
+    def to_frame(self, box_label: Box) -> Box:
+        """The frame pixels that hold the centres of the box's label pixels."""
+        ends = np.array([box_label.y0, box_label.x0, box_label.y1 - 1, box_label.x1 - 1])
+        y0, x0, y1, x1 = self.frame_under(ends).tolist()
+        return Box(y0, x0, y1 + 1, x1 + 1)
+
+
+def label_frame(
+    slide_shape_yx: tuple[int, int],
+    slide_mpp: float,
+    frame_shape_yx: tuple[int, int],
+    frame_mpp: float,
+    downsample: float,
+) -> LabelFrame:
+    """Level 0 of the slide, or the model's frame where level 0 is finer than anybody draws nuclei."""
+    if slide_mpp < FINEST_LABEL_MPP:
+        return LabelFrame(frame_shape_yx, frame_mpp, 1.0)
+    return LabelFrame(slide_shape_yx, slide_mpp, 1.0 / downsample)
+
+
+def create_pyramid(store: Path, frame: LabelFrame, name: str) -> None:
+    """Empty levels and the attributes that make them an OME-Zarr label image."""
+    group = zarr.open_group(store, mode="a")
+    datasets: list[Any] = []
+    for level, shape in enumerate(frame.levels):
+        group.create_array(
+            str(level),
+            shape=shape,
+            chunks=(CHUNK_PX, CHUNK_PX),
+            shards=(SHARD_PX, SHARD_PX),
+            dtype=np.uint32,
+            compressors=compressor(),
+            dimension_names=("y", "x"),
+        )
+        scale = [frame.mpp * 2**level] * 2
+        datasets.append(
+            {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+        )
+    axes: list[Any] = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets, "type": "nearest"}],
+        "image-label": {"version": "0.5"},
+    }
+
+
+def parts(frame: LabelFrame) -> list[tuple[int, Box]]:
+    """What is drawn in one go: a level, and 2 x 2 of its shards, which make one shard of the next level.
+
+    So every second level comes for the cost of writing it. Of a level in one part, all coarser ones do.
+    """
+    found: list[tuple[int, Box]] = []
+    for level, shape in list(enumerate(frame.levels))[::2]:
+        found += [(level, box) for box in _cut(Box.of_shape(shape), 2 * SHARD_PX)]
+        if max(shape) <= 2 * SHARD_PX:
+            break
+    return found
+
+
+def _cut(whole: Box, side: int) -> list[Box]:
+    return [
+        Box(y, x, y + side, x + side).intersect(whole)
+        for y in range(whole.y0, whole.y1, side)
+        for x in range(whole.x0, whole.x1, side)
+    ]
+
+
+@dataclass(frozen=True)
+class DrawLabels:
+    """The task: draw one of ``parts(frame)`` from the table, and the coarser levels that follow from it."""
+
+    store: Path
+    frame: LabelFrame
+
+    def __call__(self, index: int) -> None:
+        level, box = parts(self.frame)[index]
+        labels = draw_labels(Table(self.store), self.frame, level, box)
+        shapes = self.frame.levels
+        last = len(shapes) - 1 if max(shapes[level]) <= 2 * SHARD_PX else min(level + 1, len(shapes) - 1)
+        for at in range(level, last + 1):
+            step = 2 ** (at - level)
+            self._write(at, (box.y0 // step, box.x0 // step), labels[::step, ::step])
+
+    def _write(self, level: int, corner_yx: tuple[int, int], labels: NDArray[np.uint32]) -> None:
+        # looking for empty chunks in a shard that is not empty would cost more than it saves
+        with zarr.config.set({"array.write_empty_chunks": True}):  # `open_array` ignores its `config`
+            array: Any = zarr.open_array(self.store, path=str(level), mode="r+")
+        y, x = corner_yx
+        for shard in _cut(Box.of_shape(labels.shape), SHARD_PX):
+            values = labels[shard.y0 : shard.y1, shard.x0 : shard.x1]
+            if values.any():
+                array[y + shard.y0 : y + shard.y1, x + shard.x0 : x + shard.x1] = values
+
+
+def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box) -> NDArray[np.uint32]:
+    """The labels of a box of one level."""
+    labels = np.full(box.shape, 0, np.uint32)  # unlike `zeros` on huge pages, which are had at once
+    every = 2**level
+    base = Box(box.y0 * every, box.x0 * every, (box.y1 - 1) * every + 1, (box.x1 - 1) * every + 1)
+    frame_y = frame.frame_under(every * np.arange(box.y0, box.y1))
+    frame_x = frame.frame_under(every * np.arange(box.x0, box.x1))
+    for some in table.masks_near(frame.to_frame(base)):
+        _draw(some.id, some.box, some.mask_start, some.mask_bits, frame_y, frame_x, labels)
+    return labels
+
+
+@njit(cache=True, nogil=True)
+def _draw(ids, box, start, bits, frame_y, frame_x, labels):  # type: ignore[no-untyped-def]
+    """``frame_y`` and ``frame_x`` are the frame pixels under each row and column of ``labels``, rising."""
+    for i in range(len(ids)):
+        y0, x0, y1, x1 = box[i]
+        if y1 <= frame_y[0] or x1 <= frame_x[0] or y0 > frame_y[-1] or x0 > frame_x[-1]:
+            continue
+        first_x, last_x = np.searchsorted(frame_x, x0), np.searchsorted(frame_x, x1)
+        for y in range(np.searchsorted(frame_y, y0), np.searchsorted(frame_y, y1)):
+            row = (frame_y[y] - y0) * (x1 - x0) - x0
+            for x in range(first_x, last_x):
+                if bit_at(bits, start[i], row + frame_x[x]):
+                    labels[y, x] = ids[i]

@@ -1,0 +1,161 @@
+"""A finished run, as Python sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from sac_wsi.errors import OutputError
+from sac_wsi.export.formats import Form, export_form
+from sac_wsi.nuclei.table import NucleusRows
+from sac_wsi.store.columns import Table, open_array, plain_columns, read_provenance
+from sac_wsi.store.outputs import find_store
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+    from sac_wsi.store.label_pyramid import LabelFrame
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did, for people and for machines."""
+
+    store: str
+    outputs: tuple[str, ...]
+    run_id: str
+    nuclei: int
+    tiles: Mapping[str, int]
+    dropped: Mapping[str, int]
+    failures: tuple[tuple[int, str], ...]
+    tissue_mm2: float
+    seconds: Mapping[str, float]
+    wall_seconds: float
+    workers: int
+    reused: bool
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def bottleneck(self) -> str | None:
+        """The stage that took longest."""
+        return max(self.seconds, key=lambda stage: self.seconds[stage]) if self.seconds else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "bottleneck": self.bottleneck}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `segment` left behind. Needs neither the slide nor a model.
+
+    >>> from tempfile import mkdtemp
+    >>> from sac_wsi import segment_slide
+    >>> from sac_wsi.testing import OracleSegmenter, SyntheticSlide
+    >>> slide, folder = SyntheticSlide(seed=1, shape_yx=(600, 500)), Path(mkdtemp())
+    >>> _ = slide.write_tiff(folder / "slide.tiff")
+    >>> run = segment_slide(folder / "slide.tiff", folder / "n.geojson", segmenter=OracleSegmenter(slide))
+    >>> run.nuclei["Area µm^2"].shape == (len(run.nuclei),)
+    True
+    >>> int(run.labels().max().compute()) == len(run.nuclei)
+    True
+    """
+
+    store: Path
+    summary: Summary | None = None
+
+    @classmethod
+    def open(cls, run: str | os.PathLike[str]) -> Run:
+        """From a store's path or any output that names it."""
+        opened = cls(find_store(Path(run)))
+        read_provenance(opened.store)
+        return opened
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Slide, model, settings, counts: all that is known of how this came about."""
+        return read_provenance(self.store)
+
+    @property
+    def nuclei(self) -> NucleiTable:
+        """The nuclei, one column at a time."""
+        return NucleiTable(Table(self.store))
+
+    def labels(self, level: int = 0) -> da.Array:
+        """The label image as a lazy array: 0 is background, otherwise the nucleus's id."""
+        import dask.array
+
+        return dask.array.from_zarr(open_array(self.store, str(level)).array)
+
+    @property
+    def label_frame(self) -> LabelFrame:
+        from sac_wsi.store.label_pyramid import LabelFrame
+
+        known = self.provenance["labels"]
+        return LabelFrame(tuple(known["shape_yx"]), known["mpp"], known["frame_per_label"])
+
+    @property
+    def slide_place(self) -> Path:
+        """Where the slide was when it was segmented."""
+        return Path(self.store.parent / self.provenance["slide"]["path"])
+
+    def slide_path(self, moved_to: Path | None = None) -> Path:
+        """Where the slide is, or should be."""
+        slide = moved_to or self.slide_place
+        if not slide.exists():
+            raise OutputError(f"The slide is not at {slide}. Pass --slide with the place it has moved to.")
+        return slide
+
+    def header(self, path: Path) -> dict[str, Any]:
+        """What the export at ``path`` says of its origin."""
+        known = self.provenance
+        return {
+            "store": os.path.relpath(self.store.absolute(), path.absolute().parent),
+            **{key: known[key] for key in ("run_id", "version", "model", "counts")},
+            "slide": {
+                key: known["slide"][key]
+                for key in ("fingerprint", "mpp", "mpp_source", "shape_yx", "origin_yx")
+            },
+        }
+
+    def to_geojson(self, path: str | os.PathLike[str]) -> Path:
+        """Write the nuclei as `.geojson`, `.geojson.gz` or `.zip`; an existing file is replaced."""
+        self.export(Path(path))
+        return Path(path)
+
+    def export(self, path: Path) -> str | None:
+        """Write one output in the form its extension asks for; returns advice, if there is any."""
+        if export_form(path) in (Form.TIFF, Form.PNG):
+            from sac_wsi.export.label_image import write_label_image
+
+            labels = open_array(self.store, "0")
+            write_label_image(path, labels, self.header(path), mpp=self.label_frame.mpp)
+            return None
+        from sac_wsi.export.geojson import write_geojson
+
+        return write_geojson(path, Table(self.store).batches(), self.header(path)).advice
+
+
+@dataclass(frozen=True)
+class NucleiTable:
+    """The nuclei as columns: ``len(nuclei)``, ``nuclei["Area µm^2"]``, ``nuclei.columns``."""
+
+    table: Table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.table.column(name)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return plain_columns()
+
+    def batches(self) -> Iterator[NucleusRows]:
+        """Everything, polygons and masks included, a few thousand nuclei at a time."""
+        return self.table.batches()

@@ -1,0 +1,1 @@
+"""The pure core: tiles, who owns a nucleus, whole images; what a segmenter is."""

@@ -1,0 +1,212 @@
+"""Where on a slide to look: found on a thumbnail, drawn by a person, or everywhere.
+
+    stained | textured | dark ─► less pen and black ─► specks out, holes in ─► grown by a margin
+
+Pale tissue is told from glass by its colour and texture, averaged over a few pixels, since its
+brightness alone drowns in uneven light. What is lost here is never looked at, so doubt means tissue.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sac_wsi.errors import ConfigError
+from sac_wsi.geometry import Box
+from sac_wsi.nuclei.stain import stain_density
+
+Bool = NDArray[np.bool_]
+Float = NDArray[np.float32]
+_EVERYWHERE_DOWNSAMPLE = 256.0
+
+
+@dataclass(frozen=True, slots=True)
+class TissueSettings:
+    """Densities are optical densities relative to the glass of the slide.
+
+    colour_od         smoothed difference between channels above which a pixel is stained
+    texture_od        local standard deviation above which it is textured
+    dark_od           smoothed mean density above which it is no glass, whatever its colour
+    pen_od            density above which a colour can be judged to be ink
+    smooth_od         local standard deviation below which red or dark is ink, not blood or tissue
+    min_mark_um2      smaller marks are left alone: they may be folds, pigment or dust on tissue
+    """
+
+    um_per_px: float = 8.0
+    smoothing_um: float = 24.0
+    colour_od: float = 0.0045
+    texture_od: float = 0.015
+    dark_od: float = 0.06
+    pen_od: float = 0.15
+    smooth_od: float = 0.08
+    black_value: int = 60
+    min_mark_um2: float = 40_000.0
+    mark_margin_um: float = 40.0
+    min_tissue_um2: float = 10_000.0
+    max_hole_um2: float = 100_000.0
+    margin_um: float = 50.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not (math.isfinite(value) and value >= 0) or (name == "um_per_px" and value == 0):
+                raise ConfigError(f"find_tissue.{name} is {value}: needed a finite number above 0.")
+
+    def px(self, um: float) -> float:
+        return um / self.um_per_px
+
+    def px2(self, um2: float) -> float:
+        return um2 / self.um_per_px**2
+
+
+@dataclass(frozen=True, eq=False)
+class TissueMask:
+    """A part of a slide.
+
+    mask        (h, w) thumbnail of it
+    downsample  level-0 pixels per mask pixel
+    region      where a person drew it, exact, in level-0 pixels (x, y); it decides instead of the mask
+    flags       what was met on the way: "pen", "black", "empty", "repaired"
+    """
+
+    mask: Bool
+    downsample: float
+    region: Any = None
+    flags: tuple[str, ...] = ()
+
+    def covers(self, points_yx_level0: NDArray[np.generic]) -> Bool:
+        """Which of the (N, 2) points lie in it."""
+        points = np.asarray(points_yx_level0, np.float64).reshape(-1, 2)
+        if self.region is not None:
+            return np.asarray(shapely.contains_xy(self.region, points[:, 1], points[:, 0]), np.bool_)
+        cells = np.floor(points / self.downsample)
+        # the thumbnail has whole pixels only: what is left of the slide is as its last ones are
+        inside = ((cells >= 0) & (cells <= self.mask.shape)).all(axis=1)
+        found = np.zeros(len(points), np.bool_)
+        at = np.minimum(cells[inside].astype(np.int64), np.array(self.mask.shape) - 1)
+        found[inside] = self.mask[at[:, 0], at[:, 1]]
+        return found
+
+    def intersects(self, box_level0: Box) -> bool:
+        """Whether any of it lies in the box."""
+        if box_level0.empty:
+            return False
+        if self.region is not None:
+            y0, x0, y1, x1 = box_level0.y0, box_level0.x0, box_level0.y1, box_level0.x1
+            return bool(shapely.intersects(self.region, shapely.box(x0, y0, x1, y1)))
+        y0, x0 = (max(0, int(v // self.downsample)) for v in (box_level0.y0, box_level0.x0))
+        y1, x1 = (max(0, int(-(-v // self.downsample))) for v in (box_level0.y1, box_level0.x1))
+        height, width = self.mask.shape
+        y0, x0 = (v - 1 if v == length else v for v, length in ((y0, height), (x0, width)))
+        return bool(self.mask[y0:y1, x0:x1].any())
+
+    @property
+    def fraction(self) -> float:
+        """Share of the slide."""
+        return float(self.mask.mean()) if self.mask.size else 0.0
+
+
+def no_tissue_test(shape_yx_level0: tuple[int, int]) -> TissueMask:
+    """The whole slide.
+
+    >>> no_tissue_test((1000, 500)).covers(np.array([[0, 0], [999, 499], [-1, 3]])).tolist()
+    [True, True, False]
+    """
+    height, width = (int(-(-side // _EVERYWHERE_DOWNSAMPLE)) for side in shape_yx_level0)
+    return TissueMask(np.ones((height, width), np.bool_), _EVERYWHERE_DOWNSAMPLE)
+
+
+def find_tissue(thumbnail_rgb: NDArray[np.uint8], downsample: float, settings: TissueSettings) -> TissueMask:
+    """Tissue on a thumbnail of ``settings.um_per_px``; ``downsample`` is level-0 pixels per pixel of it."""
+    density = relative_density(thumbnail_rgb)
+    texture = local_deviation(density.mean(axis=2))
+    black = black_areas(thumbnail_rgb, texture, settings)
+    pen = pen_marks(thumbnail_rgb, density, texture, settings) & ~black
+    marks = within(pen | black, settings.px(settings.mark_margin_um))
+    # taken out before the averaging, which would spread them beyond their margin
+    density[marks] = 0
+    tissue = not_glass(density, settings) & ~marks
+    tissue = without_pieces(tissue, settings.px2(settings.min_tissue_um2))
+    tissue = ~without_pieces(~tissue, settings.px2(settings.max_hole_um2))
+    tissue = within(tissue, settings.px(settings.margin_um)) & ~marks
+    named = {"pen": pen.any(), "black": black.any(), "empty": not tissue.any()}
+    return TissueMask(tissue, downsample, flags=tuple(name for name, met in named.items() if met))
+
+
+def relative_density(rgb: NDArray[np.uint8]) -> Float:
+    """(h, w, 3) optical density relative to the glass, so that tinted glass has none."""
+    glass = glass_colour(rgb)
+    table = -np.log10(np.maximum(np.arange(256)[:, None], 1) / glass)
+    return np.stack([table.astype(np.float32)[rgb[..., c], c] for c in range(3)], axis=2)
+
+
+def glass_colour(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Median of what is bright and nearly grey; white where there is too little of it to tell."""
+    low, high = rgb.min(axis=2), rgb.max(axis=2)
+    bright = rgb[(low >= 215) & (high - low <= 15)]
+    # tissue on every pixel of a crop must not become its own glass
+    return np.median(bright, axis=0) if len(bright) > 0.02 * low.size else np.full(3, 245.0)
+
+
+def local_deviation(density: Float) -> Float:
+    """Standard deviation over 5 x 5 pixels after a small blur that takes away the sensor's noise."""
+    calm = ndimage.gaussian_filter(density, 1.0, mode="nearest")
+    mean = ndimage.uniform_filter(calm, 5, mode="nearest")
+    square = ndimage.uniform_filter(calm * calm, 5, mode="nearest")
+    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+
+
+def not_glass(density: Float, settings: TissueSettings) -> Bool:
+    """Stained, textured or dark."""
+    sigma = settings.px(settings.smoothing_um) / 2
+    smooth = ndimage.gaussian_filter(density, (sigma, sigma, 0), mode="nearest")
+    colour = smooth.max(axis=2) - smooth.min(axis=2)
+    return np.asarray(
+        (colour > settings.colour_od)
+        | (local_deviation(density.mean(axis=2)) > settings.texture_od)
+        | (smooth.mean(axis=2) > settings.dark_od),
+        np.bool_,
+    )
+
+
+def black_areas(rgb: NDArray[np.uint8], texture: Float, settings: TissueSettings) -> Bool:
+    """Scanner frames, black marker: near black without texture."""
+    black = rgb.max(axis=2) < settings.black_value
+    return without_pieces(smooth_within(black, texture, settings), settings.px2(settings.min_mark_um2))
+
+
+def pen_marks(rgb: NDArray[np.uint8], density: Float, texture: Float, settings: TissueSettings) -> Bool:
+    """Blue, green and red ink."""
+    stains = ndimage.gaussian_filter(stain_density(rgb), (1, 1, 0), mode="nearest")
+    # haematoxylin less eosin: the colour of no H&E tissue
+    ink = (stains[..., 0] > settings.pen_od) & (stains[..., 1] < -0.15 * stains[..., 0])
+    red, green, blue = (density[..., c] for c in range(3))
+    bright_red = (green > 0.5) & (blue > 0.75 * green) & (red < 0.25 * green)
+    ink |= smooth_within(bright_red, texture, settings)
+    return without_pieces(ink, settings.px2(settings.min_mark_um2))
+
+
+def smooth_within(coloured: Bool, texture: Float, settings: TissueSettings) -> Bool:
+    """Where the colour goes together with smoothness, up to its own edges, which are never smooth."""
+    core = coloured & (texture < settings.smooth_od)
+    return np.asarray(ndimage.binary_propagation(core, mask=coloured), np.bool_)
+
+
+def without_pieces(mask: Bool, smaller_than_px: float) -> Bool:
+    """The mask less its small 4-connected pieces."""
+    pieces, _ = ndimage.label(mask)
+    keep = np.bincount(pieces.ravel()) >= smaller_than_px
+    keep[0] = False
+    return np.asarray(keep[pieces], np.bool_)
+
+
+def within(mask: Bool, reach_px: float) -> Bool:
+    """Pixels at most that far from the mask."""
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= reach_px, np.bool_)

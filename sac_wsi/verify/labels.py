@@ -1,0 +1,99 @@
+"""Check the label image against the table: every nucleus is drawn, with the pixels it should have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_wsi.geometry import Box
+from sac_wsi.nuclei.table import NucleusRows
+from sac_wsi.verify.findings import Findings
+
+READ_PX = 2048
+LARGEST_NUCLEUS_PX = 4096
+"""A box beyond this is damage, and reading it could take any amount of memory."""
+
+ReadLabels = Callable[[Box], NDArray[np.uint32]]
+
+
+def check_labels(
+    batches: Iterable[NucleusRows], read_labels: ReadLabels, image: Box, *, label_px_per_frame_px: float = 1.0
+) -> Findings:
+    """Count each nucleus's pixels at the base level, in the common box of the nuclei near it.
+
+    There must be some; where the image has the frame's resolution, exactly ``area_px``. ``image`` and
+    what ``read_labels`` is asked for are in label pixels. A read is of at most
+    ``READ_PX + LARGEST_NUCLEUS_PX`` a side.
+    """
+    findings = Findings()
+    for rows in batches:
+        box = _in_label_px(rows.box, label_px_per_frame_px)
+        readable = _readable(box, image)
+        pixels = np.zeros(len(rows), np.int64)
+        for index in _neighbourhoods(box, np.flatnonzero(readable)):
+            pixels[index] = _count(rows.id[index], box[index], image, read_labels)
+        _judge(rows, box, readable, pixels, findings, exact=label_px_per_frame_px == 1.0)
+    return findings
+
+
+def _judge(
+    rows: NucleusRows,
+    box: NDArray[np.int64],
+    readable: NDArray[np.bool_],
+    pixels: NDArray[np.int64],
+    findings: Findings,
+    *,
+    exact: bool,
+) -> None:
+    findings.add_flagged("label-box", rows, ~readable, lambda i: f"box {box[i].tolist()} is not in the image")
+    missing = readable & (pixels == 0)
+    findings.add_flagged("label-missing", rows, missing, lambda i: "has no pixel in the label image")
+    differ = readable & ~missing & (pixels != rows.area_px) & exact
+    findings.add_flagged(
+        "label-area",
+        rows,
+        differ,
+        lambda i: f"{pixels[i]} pixels in the label image, {rows.area_px[i]} in the table",
+    )
+
+
+def _in_label_px(box: NDArray[np.int32], scale: float) -> NDArray[np.int64]:
+    """Boxes of the frame, grown to whole label pixels."""
+    if scale == 1.0:
+        return box.astype(np.int64)
+    return np.concatenate([np.floor(box[:, :2] * scale), np.ceil(box[:, 2:] * scale)], axis=1).astype(
+        np.int64
+    )
+
+
+def _readable(box: NDArray[np.int64], image: Box) -> NDArray[np.bool_]:
+    size = box[:, 2:] - box[:, :2]
+    sound = np.all((size > 0) & (size <= LARGEST_NUCLEUS_PX), axis=1)
+    # one pixel more: growing to whole label pixels may step over the edge
+    inside = np.all(box >= (image.y0, image.x0) * 2, axis=1) & np.all(
+        box <= (image.y1 + 1, image.x1 + 1) * 2, axis=1
+    )
+    return np.asarray(sound & inside)
+
+
+def _neighbourhoods(box: NDArray[np.int64], index: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """The indexed nuclei by the coarse cell their corners lie in: one read serves hundreds."""
+    if not len(index):
+        return
+    cell = box[index, :2] // READ_PX
+    order = np.lexsort((cell[:, 1], cell[:, 0]))
+    changes = np.flatnonzero((cell[order[1:]] != cell[order[:-1]]).any(1)) + 1
+    yield from np.split(index[order], changes)
+
+
+def _count(
+    ids: NDArray[np.int64], box: NDArray[np.int64], image: Box, read_labels: ReadLabels
+) -> NDArray[np.int64]:
+    """Pixels of each id within the boxes' common box, which holds every mask whole."""
+    low, high = box[:, :2].min(0), box[:, 2:].max(0)
+    labels = read_labels(Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersect(image))
+    drawn, pixels = np.unique(labels, return_counts=True)
+    place = np.minimum(np.searchsorted(drawn, ids), len(drawn) - 1)
+    return np.where(drawn[place] == ids, pixels[place], 0)

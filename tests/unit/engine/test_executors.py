@@ -1,0 +1,137 @@
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import dask
+import dask.array
+import pytest
+from distributed import get_worker
+
+from sac_wsi.engine.executors import SerialExecutor, make_executor
+from sac_wsi.errors import OutputError, RequestError
+from sac_wsi.system import interrupt
+
+
+def double(i):
+    return 2 * i
+
+
+def poison_five(i):
+    if i == 5:
+        raise ValueError("five")
+    return i
+
+
+def no_room(i):
+    raise OutputError("disk full")
+
+
+@dataclass(frozen=True)
+class DieOnce:
+    """Kills its own process the first time it meets index 3."""
+
+    mark: Path
+
+    def __call__(self, i: int) -> int:
+        if i == 3 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return i
+
+
+@pytest.fixture(scope="module")
+def dask_executor():
+    with make_executor(2) as executor:
+        yield executor
+
+
+@pytest.fixture(params=["serial", "dask"])
+def executor(request):
+    return SerialExecutor() if request.param == "serial" else request.getfixturevalue("dask_executor")
+
+
+def test_every_index_is_answered(executor):
+    assert dict(executor.run(double, range(20))) == {i: 2 * i for i in range(20)}
+
+
+def test_a_block_that_fails_fails_alone(executor):
+    answers = dict(executor.run(poison_five, range(8)))
+    assert isinstance(answers.pop(5), ValueError)
+    assert answers == {i: i for i in range(8) if i != 5}
+
+
+def test_a_request_that_cannot_be_met_ends_the_run(executor):
+    with pytest.raises(OutputError, match="disk full"):
+        list(executor.run(no_room, range(4)))
+
+
+def test_a_killed_worker_costs_nothing_but_time(dask_executor, tmp_path):
+    answers = dict(dask_executor.run(DieOnce(tmp_path / "died"), range(8)))
+    assert (tmp_path / "died").exists()
+    assert answers == {i: i for i in range(8)}
+
+
+@dataclass(frozen=True)
+class KeyOfTask:
+    slide: str
+
+    def __call__(self, i: int) -> str:
+        return str(get_worker().get_current_task())
+
+
+def test_keys_hold_nothing_of_the_task(dask_executor):
+    """Schedulers log and show them; a slide's path may name a patient."""
+    keys = dict(dask_executor.run(KeyOfTask("/archive/Jane Doe.svs"), range(3))).values()
+    assert all(key.startswith("KeyOfTask-") and "Jane" not in key for key in keys)
+
+
+def test_workers_are_counted(dask_executor):
+    assert dask_executor.workers == 2
+
+
+@pytest.mark.parametrize(
+    "workers", [0, -1, "nonsense", "1.5", "", "gopher://127.0.0.1:1", "tcp://127.0.0.1", "a b:1", "tcp://a:b"]
+)
+def test_workers_that_cannot_be_had_are_refused(workers):
+    with pytest.raises(RequestError, match="workers"), make_executor(workers):
+        pass
+
+
+def test_the_callers_own_dask_is_left_alone(dask_executor):
+    """A client of ours must not become the scheduler of whatever array the caller computes next."""
+    assert dask.config.get("scheduler", None) is None
+    assert int(dask.array.ones(5).sum().compute()) == 5
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    monkeypatch.setattr(interrupt, "_wished", False)
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
+    interrupt.listen()
+    yield
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("lost_as", [ValueError, None])
+def test_a_lost_interrupt_is_found_again(listening, sign, lost_as):
+    """As ctypes does it: an interrupt while it looks at an argument becomes an ArgumentError."""
+    begun = []
+
+    def task(i):
+        begun.append(i)
+        if i == 1:
+            try:
+                signal.raise_signal(sign)
+            except KeyboardInterrupt:
+                if lost_as:
+                    raise lost_as from None
+        return i
+
+    with pytest.raises(KeyboardInterrupt):
+        list(SerialExecutor().run(task, range(4)))
+    assert begun == [0, 1]

@@ -1,0 +1,263 @@
+"""Points from maps, against brute force on single regions and pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from sac_wsi.errors import ConfigError
+from sac_wsi.model.points.peaks import peaks
+from sac_wsi.model.points.prompts import (
+    _SMOOTH_PX,
+    _STEPS,
+    MOST_POINTS,
+    CentreSettings,
+    Points,
+    PointSettings,
+    expert_points,
+    neighbours,
+    nucleus_centres,
+    select,
+)
+from sac_wsi.nuclei.label_maps import depth_px, label_centres, region_centres, sequential
+
+SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
+MASKS = arrays(np.bool_, SHAPES)
+LABEL_MAPS = arrays(np.int32, SHAPES, elements=st.sampled_from([0, 1, 2, 5]))
+# thousandths: no value lies on a threshold by rounding
+PROBABILITIES = arrays(np.int32, SHAPES, elements=st.integers(0, 1000)).map(
+    lambda p: (p / 1000).astype(np.float32)
+)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def expected_centre(mask):
+    ys, xs = np.nonzero(mask)
+    n = len(ys)
+    cy, cx = (2 * int(ys.sum()) + n) // (2 * n), (2 * int(xs.sum()) + n) // (2 * n)
+    if mask[cy, cx]:
+        return cy, cx
+    nearest = min(range(n), key=lambda i: ((ys[i] - cy) ** 2 + (xs[i] - cx) ** 2, ys[i], xs[i]))
+    return int(ys[nearest]), int(xs[nearest])
+
+
+def yx_of(points):
+    return points.xy[:, ::-1].astype(int)
+
+
+def value_at(image, yx):
+    return image[yx[:, 0], yx[:, 1]]
+
+
+# --- centres -------------------------------------------------------------------------------------
+
+
+@given(MASKS)
+def test_each_region_has_its_centre_and_the_largest_come_first(mask):
+    regions, count = ndimage.label(mask)
+    expected = [expected_centre(regions == i) for i in range(1, count + 1)]
+    area = {yx: int((regions == i).sum()) for i, yx in enumerate(expected, 1)}
+    found = region_centres(mask)
+    assert found.dtype == np.int32
+    assert [tuple(yx) for yx in found.tolist()] == sorted(expected, key=lambda yx: (-area[yx], yx))
+
+
+@given(MASKS)
+def test_every_centre_lies_in_a_region_of_its_own(mask):
+    regions, count = ndimage.label(mask)
+    assert sorted(value_at(regions, region_centres(mask)).tolist()) == list(range(1, count + 1))
+
+
+@given(LABEL_MAPS)
+def test_a_labels_centre_is_that_of_all_its_pieces(labels):
+    labels = sequential(labels)
+    centre_yx, area_px = label_centres(labels)
+    assert area_px.tolist() == np.bincount(labels.ravel())[1:].tolist()
+    assert [tuple(yx) for yx in centre_yx.tolist()] == [
+        expected_centre(labels == i) for i in range(1, labels.max() + 1)
+    ]
+
+
+def test_the_centroid_of_a_ring_moves_to_the_nearest_pixel_that_is_read_first():
+    ring = np.ones((5, 5), bool)
+    ring[1:4, 1:4] = False
+    assert region_centres(ring).tolist() == [[0, 2]]
+
+
+@given(LABEL_MAPS)
+def test_depth_is_the_distance_to_the_objects_own_border(labels):
+    around = np.pad(labels, 1)
+    beside = [np.roll(around, step, axis)[1:-1, 1:-1] for axis in (0, 1) for step in (-1, 1)]
+    border = (labels != 0) & np.any([labels != other for other in beside], axis=0)
+    expected = np.zeros(labels.shape)
+    for y, x in np.argwhere(labels):
+        own = np.argwhere(border & (labels == labels[y, x]))
+        expected[y, x] = 1 + np.sqrt(((own - (y, x)) ** 2).sum(axis=1).min())
+    np.testing.assert_allclose(depth_px(labels), expected)
+
+
+@given(LABEL_MAPS)
+def test_sequential_labels_are_scipys_ranks(labels):
+    np.testing.assert_array_equal(
+        sequential(labels), np.unique(np.append(0, labels), return_inverse=True)[1][1:].reshape(labels.shape)
+    )
+
+
+@pytest.mark.parametrize("labels", [[[-1, 0]], [[0, 1 << 30]]])
+def test_labels_that_need_endless_tables_are_refused(labels):
+    with pytest.raises(ValueError, match="relabel_sequential"):
+        sequential(np.array(labels))
+
+
+# --- select --------------------------------------------------------------------------------------
+
+
+@given(PROBABILITIES, st.sampled_from([0.5, 0.7501, 0.9001]), st.integers(0, 9), st.integers(0, 9))
+def test_o_takes_the_largest_regions_of_nuclei_and_of_background(prob, tau, positive, negative):
+    settings = PointSettings("O", tau, positive, negative)
+    points = select(prob, settings, np.random.default_rng(0))
+    yx = yx_of(points)
+    np.testing.assert_array_equal(yx[points.positive], region_centres(prob > tau)[:positive])
+    np.testing.assert_array_equal(yx[~points.positive], region_centres(1 - prob > tau)[:negative])
+
+
+@given(PROBABILITIES, st.sampled_from([0.5, 0.7501, 0.9001]), st.integers(0, 200), st.integers(0, 9), SEEDS)
+def test_r_takes_distinct_pixels_above_tau(prob, tau, positive, negative, seed):
+    points = select(prob, PointSettings("R", tau, positive, negative), np.random.default_rng(seed))
+    yx = yx_of(points)
+    assert (value_at(prob, yx[points.positive]) > tau).all()
+    assert (value_at(1 - prob, yx[~points.positive]) > tau).all()
+    assert points.positive.sum() == min(positive, (prob > tau).sum())
+    assert (~points.positive).sum() == min(negative, (1 - prob > tau).sum())
+    assert len(np.unique(yx, axis=0)) == len(points)
+
+
+def test_the_same_generator_draws_the_same_points():
+    prob = np.random.default_rng(0).random((50, 60), np.float32)
+    settings = PointSettings("R")
+    first, again, other = (select(prob, settings, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.xy, again.xy)
+    assert (first.xy != other.xy).any()
+
+
+def test_points_are_x_before_y_in_float32_and_join_in_order():
+    points = Points.at(np.array([[3, 7]]), True).concat(Points.at(np.array([[1, 2], [0, 5]]), False))
+    assert len(points) == 3
+    assert points.xy.tolist() == [[7, 3], [2, 1], [5, 0]]
+    assert points.positive.tolist() == [True, False, False]
+    assert (points.xy.dtype, points.positive.dtype) == (np.float32, bool)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"way": "o"}, "points.way is 'o': needed O or R. Set sac.points.way=O."),
+        ({"tau": 1.0}, "points.tau is 1.0.*Set sac.points.tau=0.5"),
+        ({"tau": float("nan")}, "points.tau is nan"),
+        (
+            {"positive": MOST_POINTS + 1},
+            "points.positive is 257: needed 0 to 256. Set sac.points.positive=256",
+        ),
+        ({"negative": -1}, "points.negative is -1"),
+        ({"seed": -1}, "points.seed is -1"),
+    ],
+)
+def test_wrong_point_settings_are_refused_by_name(wrong, told):
+    with pytest.raises(ConfigError, match=told):
+        PointSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"foreground": -0.1}, "centres.foreground is -0.1"), ({"rise": 0.0}, "centres.rise is 0.0")],
+)
+def test_wrong_centre_settings_are_refused_by_name(wrong, told):
+    with pytest.raises(ConfigError, match=told):
+        CentreSettings(**wrong)
+
+
+def test_as_many_points_as_the_limit_are_allowed():
+    assert PointSettings(positive=MOST_POINTS, negative=MOST_POINTS).negative == 256
+
+
+# --- expert_points -------------------------------------------------------------------------------
+
+
+@given(LABEL_MAPS, st.integers(0, 250), SEEDS)
+def test_an_expert_sets_distinct_points_and_none_twice_in_a_nucleus_before_each_has_one(labels, count, seed):
+    points = expert_points(labels, count, np.random.default_rng(seed))
+    yx = yx_of(points)
+    assert len(points) == min(count, (labels > 0).sum())
+    assert points.positive.all()
+    assert len(np.unique(yx, axis=0)) == len(points)
+    owner = value_at(labels, yx)
+    assert (owner > 0).all()
+    nuclei = len(np.unique(labels[labels > 0]))
+    assert len(set(owner[:nuclei].tolist())) == min(count, nuclei)
+
+
+def test_an_expert_points_at_the_inner_half_first():
+    labels = np.zeros((40, 80), int)
+    labels[5:35, 5:35], labels[5:35, 35:75] = 4, 9
+    depth = depth_px(labels)
+    for seed in range(20):
+        yx = yx_of(expert_points(labels, 10, np.random.default_rng(seed)))
+        assert value_at(depth, yx).min() > 7.5
+        assert np.bincount(value_at(labels, yx))[[4, 9]].tolist() == [5, 5]
+
+
+def test_two_experts_differ_and_one_repeats_itself():
+    labels = np.repeat(np.arange(1, 31), 30).reshape(30, 30)
+    first, again, other = (expert_points(labels, 5, np.random.default_rng(seed)).xy for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+# --- nucleus_centres and neighbours --------------------------------------------------------------
+
+
+@given(
+    arrays(np.float32, (12, 12), elements=st.floats(0, 1, width=32)),
+    arrays(np.bool_, (12, 12)),
+    st.floats(0.01, 0.5),
+)
+def test_nucleus_centres_are_on_the_foreground_one_for_each_peak_in_reading_order(depth, inside, rise):
+    foreground = np.where(inside, np.float32(0.6), np.float32(0.5))  # on the threshold is not above it
+    found = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(rise=rise))
+    assert found.dtype == np.int32
+    assert inside[found[:, 0], found[:, 1]].all()
+    assert found.tolist() == sorted(found.tolist())
+    _, regions = ndimage.label(inside, np.ones((3, 3)))
+    relief = ndimage.gaussian_filter(depth, _SMOOTH_PX, mode="nearest")
+    height = np.rint(relief * _STEPS).astype(np.int32)
+    assert len(found) == peaks(height, inside, round(rise * _STEPS)).max(initial=0) >= regions
+    fewer = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(rise=1.0))
+    assert len(fewer) == regions
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=20),  # few places: many ties
+    st.integers(0, 6),
+)
+def test_neighbours_are_the_nearest_others_and_ties_go_by_position(places, k):
+    yx = np.array(places, np.int32).reshape(-1, 2)
+    found = neighbours(yx, k)
+    assert (found.shape, found.dtype) == ((len(yx), k), np.int32)
+    for i, row in enumerate(found.tolist()):
+        others = [j for j in range(len(yx)) if j != i]
+        others.sort(key=lambda j: (int(((yx[i] - yx[j]) ** 2).sum()), j))
+        assert row == (others + [-1] * k)[:k]
+
+
+def test_nothing_in_no_points_out():
+    rng = np.random.default_rng(0)
+    none = np.zeros((4, 5), np.float32)
+    assert len(select(none, PointSettings(negative=0), rng)) == 0
+    assert select(none, PointSettings("R", negative=0), rng).xy.shape == (0, 2)
+    assert expert_points(none.astype(int), 3, rng).xy.shape == (0, 2)
+    assert nucleus_centres(np.stack([none] * 3), CentreSettings()).shape == (0, 2)
+    assert region_centres(none > 0).shape == (0, 2)

@@ -1,0 +1,283 @@
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sac_wsi.errors import ConfigError
+from sac_wsi.geometry import Box
+from sac_wsi.model.checkpoint.card import Card
+from sac_wsi.model.checkpoint.file import read_header, save_checkpoint
+from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.nets.sac import SacModel, Seen
+from sac_wsi.model.predict.features import Runner, features
+from sac_wsi.model.predict.segmenter import SacSegmenter
+from sac_wsi.model.predict.semantic import split, with_persons
+from sac_wsi.tiling.segmenter import RgbTile
+
+
+@pytest.fixture
+def make_segmenter(make_model, tmp_path):
+    def make(way="semantic", family="sac", maps=3, **settings):
+        model = make_model(family, maps=maps)
+        if model.prompter is not None:
+            # half of the pixels on either side of the thresholds: something to prompt with
+            with torch.no_grad():
+                images = model.normalise(torch.from_numpy(pixels(64, 64)[None]).permute(0, 3, 1, 2))
+                for channel, level in enumerate(model.maps(images).mean(dim=(0, 2, 3))):
+                    model.prompter.out.bias[channel] -= level
+        inference = InferenceSettings(way=way, min_area_um2=0.5, **settings)
+        card = Card(
+            name="nano", size=model.size, mpp=0.5, mpp_range=(0.2, 0.6), halo_um=4.0, inference=inference
+        )
+        path = tmp_path / f"{way}-{family}.safetensors"
+        save_checkpoint(path, model, card)
+        return SacSegmenter(path, read_header(path), inference)
+
+    return make
+
+
+def pixels(height, width):
+    """Smooth enough for a random network to answer in regions."""
+    coarse = np.random.default_rng(height).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    return coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
+
+
+def tile(y=0, x=0, height=64, width=64):
+    return RgbTile(pixels(height, width), Box(y, x, y + height, x + width))
+
+
+WAYS = ("semantic", "instance", "prompter")
+
+
+def same(a, b):
+    return all(
+        np.array_equal(v, b.columns()[k], equal_nan=v.dtype.kind == "f") for k, v in a.columns().items()
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tiles_answer_does_not_depend_on_its_companions(make_segmenter, way):
+    segmenter = make_segmenter(way)
+    tiles = [tile(), tile(64, 64), tile(128, 0, 40, 64)]
+    together = segmenter.segment(tiles)
+    assert sum(len(nuclei) for nuclei in together) > 0
+    for nuclei, each in zip(together, tiles, strict=True):
+        assert same(nuclei, segmenter.segment([each])[0])
+        assert same(nuclei, pickle.loads(pickle.dumps(segmenter)).segment([each])[0])  # noqa: S301
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nuclei_lie_on_their_tile_also_at_the_edge_of_a_slide(make_segmenter, way):
+    at = tile(640, 320, 37, 23)
+    found = make_segmenter(way).segment([at])[0]
+    assert len(found)
+    assert (found.box[:, :2] >= [640, 320]).all()
+    assert (found.box[:, 2:] <= [677, 343]).all()
+    assert ((found.score >= 0) & (found.score <= 1)).all()
+
+
+def test_shifting_a_tile_shifts_its_nuclei(make_segmenter):
+    segmenter, here = make_segmenter("instance"), tile()
+    there = RgbTile(here.rgb, Box(1000, 3000, 1064, 3064))
+    a, b = segmenter.segment([here, there])
+    np.testing.assert_array_equal(a.box, b.box - np.array([1000, 3000, 1000, 3000]))
+
+
+@pytest.mark.parametrize(
+    "options", [{"negatives": 2}, {"box_round": True}, {"multimask": True}, {"window_cells": 4}]
+)
+def test_the_options_of_the_instance_way(make_segmenter, options):
+    at = tile()
+    plain, other = (make_segmenter("instance", **some).segment([at])[0] for some in ({}, options))
+    assert len(other)
+    assert not same(plain, other)
+
+
+def test_prompts_at_once_do_not_show(make_segmenter):
+    at = tile()
+    few = make_segmenter("instance", prompts_at_once=2).segment([at])[0]
+    many = make_segmenter("instance", prompts_at_once=64).segment([at])[0]
+    np.testing.assert_array_equal(few.box, many.box)
+
+
+def test_without_prompts_the_instance_way_finds_nothing_and_the_semantic_way_decodes(make_segmenter):
+    at = tile()
+    assert len(make_segmenter("instance", family="sam").segment([at])[0]) == 0
+    probability_above = make_segmenter("semantic", family="sam", mask_probability=0.0)
+    assert len(probability_above.segment([at])[0]) == 1
+
+
+def test_a_persons_points_are_prompts_and_vetoes(make_segmenter):
+    at = tile(100, 200)
+    segmenter = make_segmenter("instance", family="sam")
+    asked = segmenter.with_points(np.array([[130, 230]]), np.array([True]))
+    found = asked.segment([at])[0]
+    assert len(found) == 1
+    assert len(asked.segment([tile(500, 500)])[0]) == 0
+    inside = np.argwhere(found.mask(0))[0] + found.box[0, :2]
+    points = np.array([[130, 230], inside])
+    vetoed = segmenter.with_points(points, np.array([True, False]))
+    assert len(vetoed.segment([at])[0]) == 0
+    assert len({s.fingerprint for s in (segmenter, asked, vetoed)}) == 3
+
+
+def test_points_on_the_rims_of_a_tile(make_segmenter):
+    at = tile(100, 200)
+    for way in ("semantic", "instance", "prompter"):
+        for y, x in ((100, 200), (163, 263), (164, 264), (99, 199), (163, 200)):
+            asked = make_segmenter(way).with_points(np.array([[y, x]]), np.array([True]))
+            asked.segment([at])
+
+
+def test_a_click_on_a_nucleus_that_was_found_does_not_split_it():
+    y, x = np.mgrid[:64, :64]
+    maps = ((y - 30) ** 2 + (x - 30) ** 2 < 15**2).astype(np.float32)[None]
+    centre = np.array([[30, 30]], np.int32)
+    for click in ([30, 30], [37, 30], [30, 43], [20, 22]):
+        seeds = with_persons(centre, np.array([click], np.int32), maps)
+        assert seeds.tolist() == [click]
+    assert len(with_persons(centre, np.array([[60, 60]], np.int32), maps)) == 2
+
+
+def test_a_click_is_a_seed_of_the_prompters_own_way(make_segmenter):
+    segmenter, at = make_segmenter("prompter"), tile()
+    plain = segmenter.segment([at])[0]
+    large = int(np.argmax(plain.area_px))
+    inside = np.argwhere(plain.mask(large)) + plain.box[large, :2]
+    clicks = inside[[0, -1]]
+    asked = segmenter.with_points(clicks, np.array([True, True])).segment([at])[0]
+    assert not same(plain, asked)
+
+
+def test_the_fingerprint_knows_the_card(make_segmenter):
+    segmenter = make_segmenter("instance")
+    for change in ({"mpp": 0.4}, {"pixel_std": (1.0, 1.0, 1.0)}):
+        header = replace(segmenter.header, card=replace(segmenter.header.card, **change))
+        assert replace(segmenter, header=header).fingerprint != segmenter.fingerprint
+    assert replace(segmenter, precision="bf16").fingerprint != segmenter.fingerprint
+
+
+def test_the_fingerprint_knows_weights_and_settings(make_segmenter):
+    segmenter = make_segmenter("instance")
+    other = replace(segmenter, settings=replace(segmenter.settings, nms_iou=0.3))
+    assert segmenter.fingerprint != other.fingerprint
+    assert segmenter.fingerprint == make_segmenter("instance").fingerprint
+
+
+def test_a_tile_larger_than_the_models(make_segmenter):
+    with pytest.raises(ConfigError, match=r"65 x 64 pixels; this model takes 64"):
+        make_segmenter("semantic").segment([tile(0, 0, 65, 64)])
+
+
+def test_ways_that_a_model_does_not_have(make_segmenter):
+    with pytest.raises(ConfigError, match="U-Net alone"):
+        make_segmenter("instance", family="unet")
+    with pytest.raises(ConfigError, match="no prompter"):
+        make_segmenter("prompter", family="sam")
+
+
+def test_cuda_where_there_is_none(make_segmenter):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ConfigError, match="device is cuda"):
+        replace(make_segmenter("semantic"), device="cuda").segment([tile()])
+
+
+@pytest.mark.parametrize("way", ["semantic", "prompter"])
+def test_bf16_finds_nearly_the_same(make_segmenter, way):
+    at, segmenter = tile(), make_segmenter(way)
+    plain = segmenter.segment([at])[0]
+    mixed = replace(segmenter, precision="bf16").segment([at])[0]
+    assert plain.area_px.sum() == pytest.approx(mixed.area_px.sum(), rel=0.1)
+
+
+def test_the_prompters_way_leaves_the_encoder_alone(make_segmenter, monkeypatch):
+    segmenter = make_segmenter("prompter")
+    expected = segmenter.segment([tile()])
+    monkeypatch.setattr(SacModel, "_encode", None)
+    assert same(segmenter.segment([tile()])[0], expected[0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_averaged_maps_turn_with_the_tile(make_model, way, quarters, mirrored):
+    def turned(image):
+        image = np.rot90(image, quarters)
+        return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
+
+    runner = Runner(make_model(maps=3), "cpu", False)
+    rgb = pixels(64, 64)
+    settings = InferenceSettings(way=way, tta=8)
+    (straight,), (moved,) = (features(runner, [image], settings) for image in (rgb, turned(rgb)))
+    for one, other in zip(straight.maps, moved.maps, strict=True):
+        np.testing.assert_allclose(other, turned(one), atol=1e-5)
+
+
+def test_two_views_are_a_tile_and_its_half_turn(make_model):
+    runner, rgb = Runner(make_model(maps=3), "cpu", False), pixels(64, 64)
+
+    def maps(image, views):
+        [found] = features(
+            runner, [np.ascontiguousarray(image)], InferenceSettings(way="prompter", tta=views)
+        )
+        return found.maps
+
+    turned = np.rot90(maps(np.rot90(rgb, 2), 1), 2, (1, 2))
+    np.testing.assert_allclose(maps(rgb, 2), (maps(rgb, 1) + turned) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("off_yx", [(0.0, 0.0), (2.0, 0.0), (-1.0, -3.0)])
+def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeypatch, off_yx, precision):
+    """However a tile is turned, such a model draws them as far up or to the left."""
+
+    def beside(self, images, embed=True):
+        return Seen(None, images[:, :1].roll([int(off) for off in off_yx], (2, 3)))
+
+    monkeypatch.setattr(SacModel, "look", beside)
+    runner, rgb = Runner(make_model(maps=1), "cpu", precision == "bf16"), pixels(64, 64)
+    alone, averaged, blurred = (
+        features(runner, [rgb], InferenceSettings(way="prompter", tta=views, learnt_off_yx=told))[0].maps
+        for views, told in ((1, off_yx), (8, off_yx), (8, (0.0, 0.0)))
+    )
+    inner = np.s_[:, 8:-8, 8:-8]
+    np.testing.assert_allclose(averaged[inner], alone[inner], atol=1e-4)
+    assert np.allclose(blurred[inner], alone[inner], atol=1e-2) == (not any(off_yx))
+
+
+@pytest.mark.parametrize("views", [0, 9])
+def test_views_that_there_are_not(views):
+    with pytest.raises(ConfigError, match="needed 1 to 8"):
+        InferenceSettings(tta=views)
+
+
+def test_averaged_maps_are_other_maps(make_segmenter):
+    alone, averaged = make_segmenter("prompter"), make_segmenter("prompter", tta=8)
+    assert alone.fingerprint != averaged.fingerprint
+    assert not same(alone.segment([tile()])[0], averaged.segment([tile()])[0])
+
+
+def test_nuclei_part_at_the_boundary_maps_valley():
+    """The foreground says nothing of where two nuclei touch; the boundary map does."""
+    maps = np.zeros((3, 20, 40), np.float32)
+    maps[0, 4:16, 4:36] = 1
+    maps[2, 4:16, 4:36] = 1
+    maps[2, 4:16, 11] = 0  # far from the middle between the seeds
+    seeds = np.array([[10, 8], [10, 30]], np.int32)
+    settings = InferenceSettings(way="prompter")
+    found = split(maps[0], maps, seeds, (0, 0), settings, 0.5)
+    assert sorted(found.box[:, 1].tolist()) in ([4, 11], [4, 12])
+
+
+def test_unsure_nuclei_are_left_out_by_their_probability():
+    maps = np.zeros((3, 20, 40), np.float32)
+    maps[0, 4:12, 4:12], maps[0, 4:12, 24:32] = 0.9, 0.55
+    seeds = np.array([[8, 8], [8, 28]], np.int32)
+
+    def found(**chosen):
+        return len(split(maps[0], maps, seeds, (0, 0), InferenceSettings(way="prompter", **chosen), 0.5))
+
+    assert (found(), found(min_probability=0.6), found(min_score=0.6)) == (2, 1, 2)
