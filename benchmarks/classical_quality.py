@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from sac_wsi.evaluate.metrics import ImageScores, score_image, summarise
 from sac_wsi.geometry import Box
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Labels = NDArray[np.int64]
 HALVES = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}

@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from machine import origin
@@ -22,6 +21,9 @@ from sac_wsi.evaluate.metrics import score_image
 from sac_wsi.evaluate.metrics.instance import aji, aji_plus, detection_f1, panoptic_quality
 from sac_wsi.evaluate.metrics.object_level import object_dice, object_f1, object_hausdorff
 from sac_wsi.evaluate.metrics.overlap import overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Labels = NDArray[np.uint16]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from machine import origin
@@ -18,6 +18,9 @@ from machine import origin
 from sac_wsi.model.nets.decode import decode_locally, embed_prompts, window_corners
 from sac_wsi.model.nets.sac import SacModel, build_model, cell_px
 from sac_wsi.model.nets.sizes import ModelSize, encoder_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROMPTS = 16
 

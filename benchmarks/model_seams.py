@@ -14,6 +14,7 @@ import argparse
 import math
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from machine import origin
@@ -22,12 +23,14 @@ from PIL import Image
 from scipy import ndimage
 
 from sac_wsi import load_config, segment_slide
-from sac_wsi.engine.config import SegmentConfig
 from sac_wsi.engine.plan import Plan, make_plan
 from sac_wsi.evaluate.metrics.overlap import overlap
 from sac_wsi.geometry import Box
 from sac_wsi.slide.open import open_slide
 from sac_wsi.slide.resolution.mpp import require_mpp
+
+if TYPE_CHECKING:
+    from sac_wsi.engine.config import SegmentConfig
 
 Rgb = NDArray[np.uint8]
 Labels = NDArray[np.int32]

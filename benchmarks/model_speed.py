@@ -17,11 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from machine import in_child, measured, origin
@@ -36,6 +35,9 @@ from sac_wsi.model.predict.choose import choose_segmenter
 from sac_wsi.model.predict.features import Runner
 from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.testing import SyntheticSlide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 WAYS = ("ours", "naive")
 MPP = 0.25

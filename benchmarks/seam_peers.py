@@ -41,12 +41,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 BORDER_PX = 2  # LazySlide: box(0, 0, width, height).buffer(-2).boundary
 TIMED_OUT = 124  # as timeout(1)

@@ -14,14 +14,12 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from machine import origin
-from numpy.typing import NDArray
 from skimage.draw import polygon as fill_polygon
 
 from sac_wsi import load_config, segment_slide
@@ -30,6 +28,11 @@ from sac_wsi.nuclei.polygons import outlines
 from sac_wsi.testing import OracleSegmenter, SyntheticSlide
 from sac_wsi.tiling.grid import Grid, make_grid
 from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 TILES_PX = (320, 384, 448, 512, 640, 768, 1024, 1536)
 PEER_TILES_PX = (384, 1024)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from machine import origin
 
 from sac_wsi.engine.config import load_config
 from sac_wsi.engine.plan import make_segmenter
-from sac_wsi.evaluate.metrics import Scores
 from sac_wsi.evaluate.model import evaluate_model, tile_of
 from sac_wsi.geometry import Box
 from sac_wsi.settings.read import read_settings
@@ -26,6 +26,9 @@ from sac_wsi.settings.typed import build
 from sac_wsi.tiling.segmenter import RgbTile, Segmenter
 from sac_wsi.train.config import DataSettings
 from sac_wsi.train.source import open_source
+
+if TYPE_CHECKING:
+    from sac_wsi.evaluate.metrics import Scores
 
 MEASURES = ("dice", "f1_pooled", "aji", "pq", "dq", "sq", "f1_det")
 

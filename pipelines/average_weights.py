@@ -12,15 +12,18 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
 from sac_wsi.train.cards import terms_of
+
+if TYPE_CHECKING:
+    from sac_wsi.model.checkpoint.card import Card
 
 State = dict[str, Tensor]
 

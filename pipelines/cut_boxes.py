@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from PIL import Image
 from shapely import Polygon
 
@@ -33,6 +32,11 @@ from sac_wsi.pictures.overlay import save_png
 from sac_wsi.pictures.views import LARGEST_SIDE_PX
 from sac_wsi.slide.open import open_slide
 from sac_wsi.tissue.region import read_polygons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 _MOST_LABELS = np.iinfo(np.uint16).max
 _GEOJSON_TO_PAINT = FIRST_PIXEL_XY - 0.5

@@ -13,18 +13,21 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import load_model, save_checkpoint
-from sac_wsi.model.nets.prompter import UNet
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.train.cards import terms_of
+
+if TYPE_CHECKING:
+    from sac_wsi.model.checkpoint.card import Card
+    from sac_wsi.model.nets.prompter import UNet
 
 State = dict[str, Tensor]
 

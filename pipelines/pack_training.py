@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi import SacWsiError
 from sac_wsi.datasets.dsb import open_dsb, stained_only
@@ -20,8 +21,10 @@ from sac_wsi.datasets.folders import open_folders, open_tnbc
 from sac_wsi.datasets.glas import open_glas
 from sac_wsi.datasets.monuseg import open_monuseg
 from sac_wsi.datasets.pack import CROP_PX, MAX_BYTES, QUALITY, write_pack
-from sac_wsi.datasets.sample import DataSet
 from sac_wsi.datasets.split import with_validation
+
+if TYPE_CHECKING:
+    from sac_wsi.datasets.sample import DataSet
 
 
 def chosen_sets(options: argparse.Namespace) -> list[DataSet]:

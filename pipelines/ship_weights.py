@@ -14,22 +14,25 @@ import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import ConfigError
 from sac_wsi.files.atomic import make_folder
-from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint, verify
 from sac_wsi.model.checkpoint.inference import InferenceSettings
-from sac_wsi.model.nets.sac import SacModel
 from sac_wsi.model.predict.choose import merged
 from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.cards import forbids_commerce, terms_of
 from sac_wsi.weights.catalogue import shipped_path
+
+if TYPE_CHECKING:
+    from sac_wsi.model.checkpoint.card import Card
+    from sac_wsi.model.nets.sac import SacModel
 
 _COVERED = {"CC-BY-4.0", "CC0-1.0"}
 

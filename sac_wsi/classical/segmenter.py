@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
@@ -31,7 +29,13 @@ from sac_wsi.errors import ConfigError
 from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.masks import nuclei_from_labels
 from sac_wsi.nuclei.stain import stain_density
-from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.tiling.segmenter import RgbTile
 
 _ALGORITHM = 1  # part of the fingerprint: raise it with any change that can change an answer
 _PER_OD = 1000  # densities are whole thousandths, so that window sums are exact

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ import click
 from sac_wsi.cli.image_progress import image_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sac_wsi.datasets.check import Report, Summary
 
 _KINDS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DRAWN = ("0", "1")
 """Region types freehand and rectangle: their vertices are an outline."""

@@ -7,9 +7,8 @@ the rest is told so that one may look.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,9 @@ from sac_wsi.datasets.modality import modality
 from sac_wsi.datasets.objects import count_objects
 from sac_wsi.datasets.sample import DataSet, Labels, Rgb, Sample
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 SMALL_PX = 10
 """An object of fewer pixels is hardly one."""

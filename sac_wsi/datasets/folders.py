@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.datasets.label_files import by_stem
 from sac_wsi.datasets.pairs import Pair, images_in, matched
 from sac_wsi.datasets.pixels import LABEL_SUFFIXES, read_labels, read_rgb
 from sac_wsi.datasets.sample import DataSet, Labels, Rgb, Sample, data_set, refuse_missing
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def open_folders(

@@ -8,15 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.datasets.label_files import by_stem
 from sac_wsi.datasets.pairs import Pair, matched
 from sac_wsi.datasets.pixels import read_labels, read_rgb
 from sac_wsi.datasets.sample import DataSet, Labels, Rgb, Sample, data_set, refuse_missing
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 LICENCE = "research use only"
 MPP = 0.62

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.datasets.dsb import open_dsb
 from sac_wsi.datasets.folders import open_folders, open_tnbc
 from sac_wsi.datasets.glas import open_glas
 from sac_wsi.datasets.monuseg import open_monuseg
 from sac_wsi.datasets.pack import Pack
-from sac_wsi.datasets.sample import DataSet
 from sac_wsi.datasets.split import split_at_random
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sac_wsi.datasets.sample import DataSet
 
 KINDS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
 

@@ -10,15 +10,17 @@ import io
 import struct
 import tokenize
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LabelMap = NDArray[np.integer[Any]] | NDArray[np.bool_]
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-from sac_wsi.datasets.sample import Rgb
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sac_wsi.datasets.sample import Rgb
 
 Bits = NDArray[np.bool_]
 

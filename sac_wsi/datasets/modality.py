@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sac_wsi.datasets.sample import Rgb
+if TYPE_CHECKING:
+    from sac_wsi.datasets.sample import Rgb
 
 Modality = Literal["stained", "grey", "fluorescence"]
 

@@ -7,7 +7,7 @@ The training part has a folder of images and one of annotations, the test part b
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.datasets.aperio_xml import annotation_mpp, read_annotation
 from sac_wsi.datasets.label_files import SUFFIXES, by_stem
@@ -15,6 +15,9 @@ from sac_wsi.datasets.pairs import Pair, images_in, matched
 from sac_wsi.datasets.pixels import read_labels, read_rgb
 from sac_wsi.datasets.polygons import paint
 from sac_wsi.datasets.sample import DataSet, Labels, Rgb, Sample, data_set, refuse_missing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LICENCE = "CC-BY-NC-SA-4.0"
 MPP = 0.25

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sac_wsi.datasets.sample import Labels
+if TYPE_CHECKING:
+    from sac_wsi.datasets.sample import Labels
 
 _EIGHT = np.ones((3, 3), bool)
 

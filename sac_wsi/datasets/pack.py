@@ -11,11 +11,10 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -27,6 +26,9 @@ from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.files.atomic import atomic_file
 from sac_wsi.geometry import Box
 from sac_wsi.settings.typed import build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 FORMAT = "sac-wsi-pack/1"
 MANIFEST = "manifest.json"

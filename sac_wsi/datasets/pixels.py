@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sac_wsi.datasets.label_files import SUFFIXES
 from sac_wsi.datasets.label_files import read_labels as read_label_map
-from sac_wsi.datasets.sample import Labels, Rgb
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.datasets.sample import Labels, Rgb
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 LABEL_SUFFIXES = (*SUFFIXES, ".bmp")

@@ -13,12 +13,16 @@ or 99.0 % and 0.967, counting from 0 gives 97.6 % and 0.923.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sac_wsi.datasets.sample import Labels
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.datasets.sample import Labels
 
 FIRST_PIXEL_XY = 1.0
 """X and Y of the centre of the first pixel."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sac_wsi.datasets.sample import DataSet, Labels, Rgb
 from sac_wsi.errors import DataError, OutputError
 from sac_wsi.files.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.datasets.sample import DataSet, Labels, Rgb
 
 OUTLINE_RGB = (0, 230, 90)
 """A green that neither haematoxylin nor eosin comes near."""

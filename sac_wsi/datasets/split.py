@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from sac_wsi.datasets.sample import DataSet
 from sac_wsi.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sac_wsi.datasets.sample import DataSet
 
 
 def held_back_groups(groups: Sequence[str], share: float, seed: int) -> set[str]:

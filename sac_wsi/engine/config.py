@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sac_wsi.classical.segmenter import ClassicalSettings
 from sac_wsi.errors import ConfigError
@@ -17,6 +16,9 @@ from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.tiling.grid import GridSettings
 from sac_wsi.tissue.find import TissueSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLASSICAL = "classical"
 

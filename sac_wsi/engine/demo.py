@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.engine.segment import Progress, segment_slide
 from sac_wsi.geometry import Box
 from sac_wsi.pictures.overlay import save_png
 from sac_wsi.pictures.views import region_picture, slide_picture
-from sac_wsi.store.run import Run
 from sac_wsi.testing import SyntheticSlide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sac_wsi.store.run import Run
 
 SIDE_PX = 3072
 LOOK = Box(1240, 1140, 1840, 1940)

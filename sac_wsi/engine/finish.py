@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.engine.journal import Journal
 from sac_wsi.engine.seams import dropped_rows
@@ -19,6 +17,11 @@ from sac_wsi.nuclei.measure import measure
 from sac_wsi.nuclei.polygons import outlines
 from sac_wsi.tiling.grid import Grid
 from sac_wsi.tiling.stitch import loser_winner, overlaps_between, precedence, trim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 FINAL = "final"
 """The journal's step in which blocks lie after this work."""

@@ -15,13 +15,14 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any
 
 from sac_wsi.errors import InputChanged, OutputError, StoreError
 from sac_wsi.files.atomic import atomic_file, sync_folder
 from sac_wsi.files.columns import Arrays, read_columns, write_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MANIFEST = "manifest.json"
 

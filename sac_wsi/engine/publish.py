@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
 from sac_wsi.engine.finish import FINAL
-from sac_wsi.engine.journal import Journal
 from sac_wsi.engine.work import FOUND
 from sac_wsi.geometry import Box
 from sac_wsi.nuclei.columns import take_ragged
 from sac_wsi.nuclei.table import NucleusRows
 from sac_wsi.store.columns import PAGE_PX, TableWriter, compressor
-from sac_wsi.tiling.grid import Grid
-from sac_wsi.tissue.find import TissueMask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sac_wsi.engine.journal import Journal
+    from sac_wsi.tiling.grid import Grid
+    from sac_wsi.tissue.find import TissueMask
 
 _BLOCKS_AT_HAND = 4
 _Keys = dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]

@@ -6,17 +6,22 @@ of a few blocks' rims plus about 150 bytes for each nucleus in doubt (one or two
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sac_wsi.engine.journal import Journal
 from sac_wsi.engine.work import FOUND, load_group
 from sac_wsi.nuclei.columns import Nuclei, concat
-from sac_wsi.tiling.grid import Grid
 from sac_wsi.tiling.stitch import decide, overlaps_between, precedence, same_nucleus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.engine.journal import Journal
+    from sac_wsi.tiling.grid import Grid
 
 SEAMS = "seams"
 """The journal's step that holds the rows to drop, for all blocks in one file."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zarr
 
@@ -32,7 +32,9 @@ from sac_wsi.store.run import Run, Summary
 from sac_wsi.system import interrupt
 from sac_wsi.system.memory import begin_task
 from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter, terms_warning
-from sac_wsi.tissue.find import TissueMask
+
+if TYPE_CHECKING:
+    from sac_wsi.tissue.find import TissueMask
 
 _TISSUE_FLAGS = {
     "pen": "pen marks were found and left out",

@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.engine.journal import Journal
 from sac_wsi.errors import InputChanged, ReadError
@@ -26,11 +24,17 @@ from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.stain import mean_stain
 from sac_wsi.slide.frame import Frame, read_frame
 from sac_wsi.slide.open import open_slide
-from sac_wsi.slide.protocol import Slide
 from sac_wsi.tiling.grid import Block, Grid, Tile
 from sac_wsi.tiling.segmenter import RgbTile, Segmenter
 from sac_wsi.tiling.stitch import claim, overlaps_within, reaches_out, same_nucleus
 from sac_wsi.tissue.find import TissueMask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.slide.protocol import Slide
 
 T = TypeVar("T")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.datasets.label_files import SUFFIXES, label_files, read_labels
 from sac_wsi.errors import RequestError
 from sac_wsi.evaluate.metrics import ImageScores, Scores, score_image, score_missing, summarise
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def evaluate_folders(pred: Path, truth: Path, *, objects: bool = False) -> Scores:

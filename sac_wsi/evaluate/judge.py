@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sac_wsi.datasets.images import Images
 from sac_wsi.errors import DataError
 from sac_wsi.evaluate.judged import JudgedImage
 from sac_wsi.evaluate.metrics import score_image
@@ -16,6 +16,9 @@ from sac_wsi.model.predict.tiles import PersonPoints
 from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.tiling.segmenter import RgbTile
 from sac_wsi.tiling.whole_image import Labels, label_image
+
+if TYPE_CHECKING:
+    from sac_wsi.datasets.images import Images
 
 Find = Callable[[PersonPoints, Sequence[RgbTile]], list[Nuclei]]
 

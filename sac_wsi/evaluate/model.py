@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sac_wsi.datasets.images import Images
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.evaluate.judge import Find, judge
 from sac_wsi.evaluate.metrics import Scores, summarise
 from sac_wsi.files.atomic import atomic_file, make_folder
-from sac_wsi.model.predict.tiles import PersonPoints
-from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.tiling.grid import GridSettings
 from sac_wsi.tiling.segmenter import ModelSegmenter, RgbTile, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.datasets.images import Images
+    from sac_wsi.model.predict.tiles import PersonPoints
+    from sac_wsi.nuclei.columns import Nuclei
 
 
 def evaluate_model(

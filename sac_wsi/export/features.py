@@ -6,14 +6,18 @@ float on the way, so what the table holds is what the file says.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import orjson
 from numba import njit
-from numpy.typing import NDArray
 
 from sac_wsi.errors import StoreError
 from sac_wsi.export.layout import SEPARATOR
 from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 OBJECT_TYPE = "detection"
 CLASSIFICATION = {"name": "Nucleus", "color": [200, 0, 0]}

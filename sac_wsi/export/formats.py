@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from enum import Enum
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from sac_wsi.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -40,6 +42,7 @@ def export_form(path: Path) -> Form:
     Upper case is refused: other programs go by the exact ending, and QuPath loads nothing, silently,
     from a name it does not know.
 
+    >>> from pathlib import Path
     >>> export_form(Path("A12.geojson.gz")).value
     'gzipped GeoJSON'
     """

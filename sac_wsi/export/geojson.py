@@ -13,8 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import orjson
@@ -26,7 +25,11 @@ from sac_wsi.export.features import feature_lines
 from sac_wsi.export.formats import Form, Json, export_form
 from sac_wsi.export.layout import COLLECTION_END, COLLECTION_START, FEATURES_START, SEPARATOR
 from sac_wsi.files.atomic import atomic_file
-from sac_wsi.nuclei.table import NucleusRows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sac_wsi.nuclei.table import NucleusRows
 
 PART_ROWS = 50_000
 MANY_NUCLEI = 100_000

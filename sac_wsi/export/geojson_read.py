@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
-from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase
-from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 import orjson
 from isal import igzip
@@ -18,6 +16,10 @@ from isal.igzip_lib import IsalError
 from sac_wsi.errors import OutputError, StoreError
 from sac_wsi.export.formats import Form, export_form
 from sac_wsi.export.layout import COLLECTION_END, COLLECTION_START, FEATURES_START, SEPARATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 Feature: TypeAlias = dict[str, Any]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -12,6 +11,9 @@ from sac_wsi.errors import StoreError
 from sac_wsi.export.formats import Form, export_form
 from sac_wsi.export.geojson_read import read_geojson_header
 from sac_wsi.export.png import PNG_KEYWORD, PNG_SIGNATURE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LARGEST_CHUNK = 16 << 20
 

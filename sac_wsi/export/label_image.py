@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 import tifffile
 from isal import isal_zlib
-from numpy.typing import NDArray
 
 from sac_wsi.errors import OutputError
 from sac_wsi.export.formats import Form, Json, export_form
 from sac_wsi.export.png import write_png16
 from sac_wsi.files.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 TILE_PX = 1024
 """Side of a TIFF tile: that of the store's chunks, so that each chunk is decoded once."""

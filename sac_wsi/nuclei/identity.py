@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sac_wsi.nuclei.columns import Nuclei
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.nuclei.columns import Nuclei
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "sac-wsi")
 

@@ -12,15 +12,19 @@ the outline of a filled mask never touches itself: one simple ring.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.columns import Nuclei
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.geometry import Box
 
 # what a pixel of a patch is; bits, so that a flood can pass several kinds
 _BACKGROUND, _SELF, _PIECE, _KEPT, _OUTSIDE = 1, 2, 4, 8, 16
@@ -73,6 +77,7 @@ def nuclei_from_masks(
 def labels_from_nuclei(nuclei: Nuclei, box: Box) -> NDArray[np.int32]:
     """The part of the frame inside ``box`` with nucleus i painted as i + 1; where two overlap, the later.
 
+    >>> from sac_wsi.geometry import Box
     >>> labels_from_nuclei(nuclei_from_masks([((0, 0), np.ones((2, 2), bool))]), Box(1, 0, 3, 3))
     array([[1, 1, 0],
            [0, 0, 0]], dtype=int32)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SHAPES = 9
 

@@ -8,13 +8,18 @@ border, so their polygons share an edge and no area. No repair, no simplificatio
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from sac_wsi.nuclei.bits import bit_at
-from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.table import CENTIPIXEL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.nuclei.columns import Nuclei
 
 _STEP_Y = np.array([0, 1, 0, -1])  # east, south, west, north: the inside stays on the right hand
 _STEP_X = np.array([1, 0, -1, 0])

@@ -6,12 +6,16 @@ is the residual, their cross product; what it takes up is neither stain (pen ink
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
-from sac_wsi.nuclei.columns import Nuclei
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.geometry import Box
+    from sac_wsi.nuclei.columns import Nuclei
 
 HAEMATOXYLIN_OD_RGB = (0.65111, 0.70119, 0.29049)
 EOSIN_OD_RGB = (0.2159, 0.8012, 0.5581)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,10 @@ from scipy.ndimage import gaussian_filter
 
 from sac_wsi.files.atomic import atomic_file
 from sac_wsi.nuclei.table import MEASUREMENTS, NucleusRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 Rgb = NDArray[np.uint8]
 """(height, width, 3)"""

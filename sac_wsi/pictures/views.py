@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import InputChanged, RequestError
 from sac_wsi.geometry import Box
 from sac_wsi.pictures.overlay import DensityMap, draw_outlines
 from sac_wsi.slide.open import open_slide
-from sac_wsi.slide.protocol import Slide
 from sac_wsi.slide.resolution.mpp import require_mpp
 from sac_wsi.slide.thumbnail import thumbnail
-from sac_wsi.store.run import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sac_wsi.slide.protocol import Slide
+    from sac_wsi.store.run import Run
 
 LARGEST_SIDE_PX = 8000
 OVERVIEW_PX = 1600

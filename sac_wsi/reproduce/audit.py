@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sac_wsi.datasets.check import Report
 
 PAPER_SPLITS: dict[Dataset, tuple[int, int, int]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import SacWsiError, WriteError
 from sac_wsi.reproduce.audit import SplitAudit
@@ -13,6 +13,9 @@ from sac_wsi.reproduce.results import RowResult, RunRow
 from sac_wsi.reproduce.rows import Row, Target
 from sac_wsi.reproduce.runs import Dataset, Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)

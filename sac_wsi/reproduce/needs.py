@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset, Run
-from sac_wsi.reproduce.scale import Scale
+
+if TYPE_CHECKING:
+    from sac_wsi.reproduce.scale import Scale
 
 
 @dataclass(frozen=True)

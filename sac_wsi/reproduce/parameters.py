@@ -6,8 +6,10 @@ No weights are needed, and no scale changes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sac_wsi.model.nets.sizes import Family
+if TYPE_CHECKING:
+    from sac_wsi.model.nets.sizes import Family
 
 
 @dataclass(frozen=True)

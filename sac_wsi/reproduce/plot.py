@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from sac_wsi.reproduce.sheet import PER_CENT, Cell, Column, Curve, Sheet, SheetRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _LABEL_PX, _PANEL_PX, _GAP_PX, _ROW_PX = 250, 220, 30, 22
 _CURVES_PX = (700, 380)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.files.atomic import atomic_file, make_folder
 from sac_wsi.reproduce.plot import svg
 from sac_wsi.reproduce.render import csv_text, curves_csv, markdown
-from sac_wsi.reproduce.sheet import Sheet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sac_wsi.reproduce.sheet import Sheet
 
 
 def publish(sheet: Sheet, folder: Path) -> list[Path]:

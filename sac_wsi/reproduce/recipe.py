@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.predict.choose import merged
-from sac_wsi.reproduce.inputs import Inputs, Place
-from sac_wsi.reproduce.runs import Dataset, Run
-from sac_wsi.reproduce.scale import Scale
 from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import DataSettings, ObjectiveSettings, ScheduleSettings, TrainConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sac_wsi.reproduce.inputs import Inputs, Place
+    from sac_wsi.reproduce.runs import Dataset, Run
+    from sac_wsi.reproduce.scale import Scale
 
 MPP: dict[Dataset, float] = {"monuseg": 0.25, "dsb": 0.25, "glas": 0.62}
 """Told to the model's card. Images are brought to the size of a tile, as SAM does it, whatever theirs is."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from sac_wsi.reproduce.paper import PAPER
 from sac_wsi.reproduce.sheet import PER_CENT, Cell, Column, Sheet, SheetRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 NOTHING = "–"
 _WIDTH = 110

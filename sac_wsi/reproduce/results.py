@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sac_wsi.evaluate.metrics import Scores
-from sac_wsi.reproduce.rows import Row
+
+if TYPE_CHECKING:
+    from sac_wsi.reproduce.rows import Row
 
 
 @dataclass(frozen=True)

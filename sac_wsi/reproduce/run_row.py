@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sac_wsi.errors import DataError
-from sac_wsi.evaluate.metrics import Scores
 from sac_wsi.evaluate.model import evaluate_model
 from sac_wsi.model.predict.choose import choose_segmenter, merged
 from sac_wsi.model.predict.features import one_thread
@@ -20,14 +18,18 @@ from sac_wsi.reproduce.learn import learn, refuse_other
 from sac_wsi.reproduce.needs import missing
 from sac_wsi.reproduce.recipe import data_settings, inference, model_mpp, train_config
 from sac_wsi.reproduce.results import RowResult
-from sac_wsi.reproduce.rows import Row, Target
 from sac_wsi.reproduce.runs import Dataset, Run
 from sac_wsi.reproduce.scale import Scale
 from sac_wsi.reproduce.sets import OpenSet, audit, open_set
 from sac_wsi.reproduce.tiny import write_untrained
-from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.log import Listener
 from sac_wsi.train.run_files import LOG
+
+if TYPE_CHECKING:
+    from sac_wsi.errors import DataError
+    from sac_wsi.evaluate.metrics import Scores
+    from sac_wsi.reproduce.rows import Row, Target
+    from sac_wsi.train.config import TrainConfig
 
 OnImage = Callable[[str], None]
 

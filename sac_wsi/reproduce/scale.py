@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize, paper_size
-from sac_wsi.reproduce.runs import Run
+
+if TYPE_CHECKING:
+    from sac_wsi.reproduce.runs import Run
 
 SMALL_WARNING = (
     "SCALE SMALL: THESE NUMBERS MEAN NOTHING. A tiny encoder learnt from nothing for a few steps; they show "

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sac_wsi.datasets.check import check_dataset
 from sac_wsi.datasets.images import Images
 from sac_wsi.datasets.sample import DataSet
 from sac_wsi.reproduce.audit import SplitAudit, audit_of
-from sac_wsi.reproduce.inputs import Place
 from sac_wsi.reproduce.recipe import in_place
 from sac_wsi.reproduce.runs import Dataset
-from sac_wsi.train.config import DataSettings
 from sac_wsi.train.source import Source, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sac_wsi.reproduce.inputs import Place
+    from sac_wsi.train.config import DataSettings
 
 
 @dataclass(frozen=True)

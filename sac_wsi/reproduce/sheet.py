@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from sac_wsi.evaluate.metrics import Scores
-from sac_wsi.reproduce.carry_out import Line, Reproduction
 from sac_wsi.reproduce.footnotes import FOOTNOTES, numbered
-from sac_wsi.reproduce.results import RowResult
-from sac_wsi.reproduce.rows import Target
 from sac_wsi.reproduce.runs import DATASET_NAMES
+
+if TYPE_CHECKING:
+    from sac_wsi.evaluate.metrics import Scores
+    from sac_wsi.reproduce.carry_out import Line, Reproduction
+    from sac_wsi.reproduce.results import RowResult
+    from sac_wsi.reproduce.rows import Target
 
 PER_CENT = 100.0
 NEAR_BEST = 0.99

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import RequestError
-from sac_wsi.model.nets.sizes import Family
 from sac_wsi.reproduce.paper import paper_tables
 from sac_wsi.reproduce.rows import Row, Target, both_readings, rows_of, run_of, run_with, unet
-from sac_wsi.reproduce.runs import Dataset
+
+if TYPE_CHECKING:
+    from sac_wsi.model.nets.sizes import Family
+    from sac_wsi.reproduce.runs import Dataset
 
 _SAC = run_of("LoRA 1-point 0-expert", "monuseg")
 _TRAINED = ("measures", "recipe", "prompts", "way")

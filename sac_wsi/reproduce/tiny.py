@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from sac_wsi.files.atomic import make_folder
 from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import save_checkpoint
-from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sac import build_model
-from sac_wsi.model.nets.sizes import ModelSize
 from sac_wsi.reproduce.recipe import halo_um
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sac_wsi.model.checkpoint.inference import InferenceSettings
+    from sac_wsi.model.nets.sizes import ModelSize
 
 
 def write_untrained(path: Path, size: ModelSize, mpp: float, inference: InferenceSettings) -> Path:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
@@ -14,7 +14,9 @@ from dask.base import tokenize
 
 from sac_wsi.geometry import Box
 from sac_wsi.slide.open import open_slide
-from sac_wsi.slide.protocol import Rgb, Slide
+
+if TYPE_CHECKING:
+    from sac_wsi.slide.protocol import Rgb, Slide
 
 _CHUNK_PX = 1024
 _MOST_HANDLES = 4

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.errors import SlideError
 from sac_wsi.geometry import Box
-from sac_wsi.slide.protocol import Rgb, Slide, SlideInfo
 from sac_wsi.slide.resample import resample, source_span
 from sac_wsi.slide.resolution.mpp import MPP_RANGE_UM, require_mpp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.slide.protocol import Rgb, Slide, SlideInfo
 
 AS_IT_IS = 0.05
 """A level this near to the wanted resolution is not resampled: models are trained with more jitter."""

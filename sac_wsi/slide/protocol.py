@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sac_wsi.geometry import Box
 
 Reader = Literal["openslide", "plain", "tiatoolbox"]
 Rgb = NDArray[np.uint8]

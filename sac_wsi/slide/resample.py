@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sac_wsi.slide.protocol import Rgb
+if TYPE_CHECKING:
+    from sac_wsi.slide.protocol import Rgb
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sac_wsi.geometry import Box
 from sac_wsi.slide.frame import Frame, frame_for, read_frame
-from sac_wsi.slide.protocol import Rgb, Slide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sac_wsi.slide.protocol import Rgb, Slide
 
 _READ_SIDE_PX = 4096
 """Level pixels a side of one read: 50 MB, and few of the file's tiles are decoded twice."""

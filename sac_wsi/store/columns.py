@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from sac_wsi.errors import StoreError
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.table import MEASUREMENTS, NucleusRows
+
+if TYPE_CHECKING:
+    from sac_wsi.geometry import Box
 
 FORMAT = 1
 PAGE_PX = 2048

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from numba import njit
-from numpy.typing import NDArray
 
 from sac_wsi.geometry import Box
 from sac_wsi.nuclei.bits import bit_at
 from sac_wsi.store.columns import Table, compressor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CHUNK_PX = 1024
 SHARD_PX = 2048

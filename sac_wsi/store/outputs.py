@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import OutputError, SacWsiError, StoreError
 from sac_wsi.export.formats import export_form
 from sac_wsi.export.header import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 STORE = ".zarr"
 PARTIAL = ".partial"

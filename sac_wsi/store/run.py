@@ -8,17 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from sac_wsi.errors import OutputError
 from sac_wsi.export.formats import Form, export_form
-from sac_wsi.nuclei.table import NucleusRows
 from sac_wsi.store.columns import Table, open_array, plain_columns, read_provenance
 from sac_wsi.store.outputs import find_store
 
 if TYPE_CHECKING:
     import dask.array as da
+    from numpy.typing import NDArray
 
+    from sac_wsi.nuclei.table import NucleusRows
     from sac_wsi.store.label_pyramid import LabelFrame
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.masks import nuclei_from_packed
 from sac_wsi.testing.ellipse import pack_ellipses
 from sac_wsi.testing.hashing import draw, place_key
 from sac_wsi.testing.lattice import ellipses_in
 from sac_wsi.testing.slide import SyntheticSlide
-from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sac_wsi.geometry import Box
+    from sac_wsi.tiling.segmenter import RgbTile
 
 _SMALLEST_SHRUNK_PX = 2.5
 """Semi-axis below which a nucleus is not eroded: it might vanish or fall apart."""
@@ -31,6 +34,8 @@ class OracleSegmenter:
     by up to ``jitter_px`` along each axis and one pixel thicker or thinner, with another score (0.5..1). All
     of it depends on the seed, the tile's corner and the nucleus alone; without jitter not on the tile.
 
+    >>> from sac_wsi.geometry import Box
+    >>> from sac_wsi.testing import SyntheticSlide
     >>> slide = SyntheticSlide(seed=1, shape_yx=(600, 800))
     >>> read = Box(0, 0, 300, 300)
     >>> [found] = OracleSegmenter(slide).segment([RgbTile(slide.render(read), read)])

@@ -6,15 +6,17 @@ red, green and blue: a region needs no memory but its own.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from sac_wsi.testing.ellipse import beyond_cut, outline, quadratic_form, reach
 from sac_wsi.testing.noise import noise_row
 from sac_wsi.testing.tissue import cover_row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _OD_UNIT = 100.0
 """Bytes per unit of natural optical density."""

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import floor, log2, sqrt
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.geometry import Box
-from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.masks import nuclei_from_packed
 from sac_wsi.testing.ellipse import pack_ellipses
 from sac_wsi.testing.lattice import Lattice, count_all, ellipses_in
 from sac_wsi.testing.paint import render_into, transmission_tables
 from sac_wsi.testing.tiff import write_pyramid
 from sac_wsi.testing.tissue import blob_tissue, full_tissue
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.nuclei.columns import Nuclei
 
 _MEDIAN_RADIUS_UM, _MIN_RADIUS_UM, _MAX_RADIUS_UM = 4.0, 2.0, 10.0
 _LARGEST_PITCH_UM = 24.0

@@ -7,10 +7,12 @@ takes one level after the other. No dates, no names: the same tiles give the sam
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 from struct import calcsize, pack
-from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 _SHORT, _LONG, _RATIONAL, _LONG8 = 3, 4, 5, 16
 _STRUCT_CODE = {_SHORT: "H", _LONG: "I", _RATIONAL: "I", _LONG8: "Q"}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.geometry import Box
-from sac_wsi.nuclei.columns import Nuclei
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sac_wsi.nuclei.columns import Nuclei
 
 
 @dataclass(frozen=True, slots=True)

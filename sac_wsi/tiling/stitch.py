@@ -14,16 +14,19 @@ coordinates only, so blocks, workers and their timing cannot be seen in the resu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.bits import bit_at
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.masks import nuclei_from_masks
-from sac_wsi.tiling.grid import Tile
+
+if TYPE_CHECKING:
+    from sac_wsi.geometry import Box
+    from sac_wsi.tiling.grid import Tile
 
 SAME_NUCLEUS = 0.4
 """Two masks that share more than this part of the smaller one are one nucleus seen twice: for equal

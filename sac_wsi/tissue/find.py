@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.stain import stain_density
+
+if TYPE_CHECKING:
+    from sac_wsi.geometry import Box
 
 Bool = NDArray[np.bool_]
 Float = NDArray[np.float32]

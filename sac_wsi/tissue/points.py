@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.errors import RequestError
 from sac_wsi.tissue.region import load_geojson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 NEGATIVE = ("negative", "background", "ignore", "ignore*")
 """Names of classes, in whatever case, whose points say that there is no nucleus; QuPath has the last."""

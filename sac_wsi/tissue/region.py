@@ -5,18 +5,21 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geojson
 import numpy as np
 import shapely
 import shapely.geometry
-from numpy.typing import NDArray
 from skimage import draw
 
 from sac_wsi.errors import RequestError
 from sac_wsi.tissue.find import TissueMask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _NEEDED = "needed Polygons or MultiPolygons. Export the annotations from QuPath as GeoJSON"
 _REGION_DOWNSAMPLE = 32.0

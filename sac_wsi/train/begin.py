@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,10 @@ from sac_wsi.model.checkpoint.file import load_model
 from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.nets.sam import read_sam_file
 from sac_wsi.train.base import base_file
-from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.state import State, begin
+
+if TYPE_CHECKING:
+    from sac_wsi.train.config import TrainConfig
 
 
 def begin_run(config: TrainConfig, device: str, *, goes_on: bool = False) -> State:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.files.hashing import sha256_of
 from sac_wsi.model.checkpoint.card import Card, Training
 from sac_wsi.model.checkpoint.file import read_header
 from sac_wsi.train.base import base_file
-from sac_wsi.train.config import TrainConfig
-from sac_wsi.train.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sac_wsi.train.config import TrainConfig
+    from sac_wsi.train.source import Source
 
 
 def card_of(config: TrainConfig, source: Source) -> Card:

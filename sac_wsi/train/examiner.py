@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sac_wsi.datasets.images import Images
 from sac_wsi.model.checkpoint.file import save_checkpoint
 from sac_wsi.model.nets.sac import SacModel, build_model
 from sac_wsi.train.cards import card_at, card_of
-from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.judge import exam_loss, image_means, judge_model
-from sac_wsi.train.loader import LessonPlan
-from sac_wsi.train.log import Log
 from sac_wsi.train.run_files import BEST, LAST
-from sac_wsi.train.source import Source
-from sac_wsi.train.state import State
 from sac_wsi.train.step import no_number
+
+if TYPE_CHECKING:
+    from sac_wsi.datasets.images import Images
+    from sac_wsi.train.config import TrainConfig
+    from sac_wsi.train.loader import LessonPlan
+    from sac_wsi.train.log import Log
+    from sac_wsi.train.source import Source
+    from sac_wsi.train.state import State
 
 _EXAM_LESSONS = 4
 

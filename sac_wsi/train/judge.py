@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
-from sac_wsi.datasets.images import Images
 from sac_wsi.errors import DataError
 from sac_wsi.evaluate.judge import judge
-from sac_wsi.evaluate.judged import JudgedImage
 from sac_wsi.evaluate.metrics import summarise
-from sac_wsi.model.nets.sac import SacModel
 from sac_wsi.model.predict.features import Runner, arithmetic
 from sac_wsi.model.predict.tiles import tile_nuclei
-from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.objective import Lesson, loss_of, on_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sac_wsi.datasets.images import Images
+    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.model.nets.sac import SacModel
+    from sac_wsi.train.config import TrainConfig
 
 TOLD = ("dice", "iou", "aji", "pq", "f1_det")
 

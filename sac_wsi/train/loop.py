@@ -7,10 +7,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from sac_wsi.datasets.images import Images
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.files.atomic import make_folder
 from sac_wsi.files.hashing import sha256_of
@@ -18,7 +18,6 @@ from sac_wsi.system import interrupt
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.base import base_file
 from sac_wsi.train.begin import begin_run
-from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.examiner import Examiner
 from sac_wsi.train.loader import LessonPlan, lessons
 from sac_wsi.train.log import Listener, Log
@@ -26,9 +25,13 @@ from sac_wsi.train.ranks import Ranks, join
 from sac_wsi.train.run_files import BEST, LAST, LOG, STATE
 from sac_wsi.train.run_report import write_run_report
 from sac_wsi.train.same_run import claim_folder
-from sac_wsi.train.source import Source
-from sac_wsi.train.state import State
 from sac_wsi.train.step import rate, take_step
+
+if TYPE_CHECKING:
+    from sac_wsi.datasets.images import Images
+    from sac_wsi.train.config import ScheduleSettings, TrainConfig
+    from sac_wsi.train.source import Source
+    from sac_wsi.train.state import State
 
 _EXAM_SEED = 1 << 20
 

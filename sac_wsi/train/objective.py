@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.decode import decode_locally, embed_prompts, window_corners, windows
 from sac_wsi.model.nets.over_prompter import cut, mask_prompt, nucleus_prior
 from sac_wsi.model.nets.sac import SacModel, Seen, cell_px, to_tile
 from sac_wsi.model.points.prompts import PointSettings, expert_points, select
 from sac_wsi.model.points.target_maps import target_maps
-from sac_wsi.train.config import ObjectiveSettings
 from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, dice_loss, prompter_loss, sam_loss
 from sac_wsi.train.own_nuclei import own_nuclei
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.model.checkpoint.inference import InferenceSettings
+    from sac_wsi.train.config import ObjectiveSettings
 
 _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "focal_dice": sam_loss,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.points.prompts import expert_points
 from sac_wsi.model.predict.semantic import basins_of, seeds_of, with_unseeded
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.model.checkpoint.inference import InferenceSettings
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from sac_wsi.datasets.images import Images
-from sac_wsi.evaluate.judged import JudgedImage
 from sac_wsi.evaluate.metrics import ImageScores, summarise
 from sac_wsi.files.atomic import atomic_file
-from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import load_model
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.train.base import base_file
-from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.judge import judge_model
 from sac_wsi.train.log import events_in, seconds_told
 from sac_wsi.train.report import best_and_worst, curves_of, write_report
 from sac_wsi.train.run_files import LOG, REPORT, SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sac_wsi.datasets.images import Images
+    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.model.checkpoint.card import Card
+    from sac_wsi.train.config import TrainConfig
 
 
 def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,9 @@ from torch import Tensor
 from sac_wsi.errors import CheckpointError
 from sac_wsi.files.atomic import atomic_file
 from sac_wsi.model.nets.sac import SacModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass

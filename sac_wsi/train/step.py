@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sac_wsi.errors import SacWsiError
-from sac_wsi.model.nets.sac import SacModel
 from sac_wsi.model.predict.features import arithmetic
-from sac_wsi.train.config import ScheduleSettings, TrainConfig
 from sac_wsi.train.objective import Lesson, loss_of, on_device
-from sac_wsi.train.ranks import Ranks
-from sac_wsi.train.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sac_wsi.model.nets.sac import SacModel
+    from sac_wsi.train.config import ScheduleSettings, TrainConfig
+    from sac_wsi.train.ranks import Ranks
+    from sac_wsi.train.state import State
 
 
 def take_step(

@@ -6,10 +6,14 @@ The images that are labelled for training show fields that somebody chose; slide
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MOST_STRANDS = 8
 _STEPS = 24

@@ -11,14 +11,16 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.datasets.modality import is_stained
-from sac_wsi.datasets.sample import Rgb
 from sac_wsi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sac_wsi.datasets.sample import Rgb
 
 Stains = NDArray[np.float64]
 """(2, 3) optical density of haematoxylin and eosin, rows of unit length."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
 from sac_wsi.verify.findings import Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
 _ROUNDING = 1e-4
 

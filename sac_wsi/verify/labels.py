@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sac_wsi.geometry import Box
-from sac_wsi.nuclei.table import NucleusRows
 from sac_wsi.verify.findings import Findings
+
+if TYPE_CHECKING:
+    from sac_wsi.nuclei.table import NucleusRows
 
 READ_PX = 2048
 LARGEST_NUCLEUS_PX = 4096

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.columns import take_ragged
 from sac_wsi.nuclei.table import CENTIPIXEL, NucleusRows
 from sac_wsi.verify.findings import Findings, nucleus
 from sac_wsi.verify.shapes import bounds_centipx, inside, polygons_px
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sac_wsi.geometry import Box
 
 CELL_PX = 4096
 TOLERATED_PX = 1.0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.columns import take_ragged
 from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
 from sac_wsi.verify.findings import Findings, nucleus
 from sac_wsi.verify.shapes import bounds_centipx, inside, polygons_px
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.geometry import Box
 
 SMALLEST_AREA_PX = 0.01
 """Below this QuPath refuses a ring or loads it empty; a ring without three distinct vertices has none."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
 from sac_wsi.nuclei.table import CENTIPIXEL
+
+if TYPE_CHECKING:
+    from sac_wsi.geometry import Box
 
 Polygons = NDArray[Any]
 """shapely geometries; NumPy has no type for them but object."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +24,10 @@ from sac_wsi.verify import (
     check_overlaps,
     check_rows,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 LABELS_AT_ONCE_PX = 2048
 _DAMAGE = (StoreError, OSError, ValueError, RuntimeError, SyntaxError, EOFError, zlib.error)

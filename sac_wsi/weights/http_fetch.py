@@ -9,14 +9,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sac_wsi.errors import DownloadError, RequestError
 from sac_wsi.weights.partial_file import PartialFile, Version
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes there are and the bytes there will be, where that is known."""
@@ -189,6 +191,7 @@ def _begin(response: HTTPResponse, partial: PartialFile, size: int | None, url: 
 def _content_range(headers: Message) -> tuple[int | None, int | None]:
     """First byte and length of the whole.
 
+    >>> from email.message import Message
     >>> head = Message()
     >>> head["Content-Range"] = "bytes 5-9/10"
     >>> _content_range(head)

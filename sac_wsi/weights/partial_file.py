@@ -7,13 +7,16 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import OutputError, WriteError
 from sac_wsi.files.atomic import partial_name, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from sac_wsi.evaluate.metrics.overlap import Overlap
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.evaluate.metrics.overlap import Overlap
 
 
 @dataclass(frozen=True)

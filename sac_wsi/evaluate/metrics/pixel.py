@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sac_wsi.evaluate.metrics.overlap import Overlap
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sac_wsi.evaluate.metrics.overlap import Overlap
 
 
 @dataclass(frozen=True)

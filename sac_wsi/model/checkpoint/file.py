@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +20,10 @@ from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.nets.sam import State, check_state, encoder_of, read_sam_file
 from sac_wsi.model.nets.sizes import ModelSize, encoder_size
 from sac_wsi.weights.catalogue import MODEL_FILES, SAM_LICENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 SAM_MPP = 0.25
 """SAM was not made for any; nuclei are as large as it likes objects at 40x."""

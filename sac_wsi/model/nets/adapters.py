@@ -10,13 +10,17 @@ The up-projections start at zero, so the model starts as SAM. (MSA's own code st
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import ImageEncoderViT
 
 MLP_ADAPTER_SCALE = 0.5
 

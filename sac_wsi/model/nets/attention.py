@@ -12,11 +12,15 @@ take.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Attention
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import ImageEncoderViT
+    from segment_anything.modeling.image_encoder import Attention
 
 
 class ExactAttention(nn.Module):

@@ -7,10 +7,13 @@ Logits come at four pixels a cell of the embedding, as SAM's do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import MaskDecoder, PromptEncoder
 
 UPSCALE = 4
 """Logit pixels a cell of the embedding."""

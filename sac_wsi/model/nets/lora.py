@@ -13,14 +13,18 @@ is still a Linear under its own names, so Meta's checkpoints load by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segment_anything.modeling import ImageEncoderViT
 
 LORA_NAMES = ("q_a", "q_b", "v_a", "v_b")
 

@@ -8,15 +8,18 @@ anything, this is the prompter with its watershed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.model.nets.decode import UPSCALE, windows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segment_anything.modeling import ImageEncoderViT, MaskDecoder
 
 _FOREIGN = 2.0
 """Logits further below zero than the prompter is sure: what is another nucleus's is hard to get back."""

@@ -15,8 +15,8 @@ unet     none            the prompter, which is all there is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,9 @@ from sac_wsi.model.nets.sam import (
     fitted,
 )
 from sac_wsi.model.nets.sizes import Family, ModelSize, encoder_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)

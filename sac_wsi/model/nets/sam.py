@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from segment_anything.modeling import (
@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from sac_wsi.errors import CheckpointError
 from sac_wsi.model.nets.sizes import ENCODERS, decoder_size, encoder_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 State = dict[str, Tensor]
 

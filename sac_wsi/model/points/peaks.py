@@ -6,13 +6,15 @@ a faint one as in a clear one. So no threshold tells them apart; how far one mus
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from sac_wsi.nuclei.links import root
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NONE = -1
 

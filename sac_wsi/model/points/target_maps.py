@@ -7,10 +7,14 @@ nuclei that are all border, no more than two pixels wide: side by side they can 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.nuclei.label_maps import depth_px, label_centres, object_pixels, sequential, share_of_most
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def target_maps(labels: NDArray[np.integer]) -> NDArray[np.float32]:

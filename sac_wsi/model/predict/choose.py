@@ -6,16 +6,18 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import CheckpointError, ConfigError
-from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import read_header, sam_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.predict.features import resolve
 from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.settings.typed import build
 from sac_wsi.weights.catalogue import RESEARCH_MODEL, find_model_file, own_model_files, shipped_model_files
+
+if TYPE_CHECKING:
+    from sac_wsi.model.checkpoint.card import Card
 
 
 def choose_segmenter(

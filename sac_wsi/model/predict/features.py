@@ -7,11 +7,10 @@ on a CPU a tile is the work of one thread, as many tiles at a time as there are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -20,10 +19,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.lora import merge_lora
 from sac_wsi.model.nets.prompter import fold_norms
 from sac_wsi.model.nets.sac import SacModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sac_wsi.model.checkpoint.inference import InferenceSettings
 
 _LEAST_PROBABILITY = 1e-6
 T = TypeVar("T")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.decode import decode_locally, embed_prompts, window_corners
 from sac_wsi.model.nets.over_prompter import cut, mask_prompt, nucleus_prior
 from sac_wsi.model.nets.sac import cell_px, to_tile
@@ -20,6 +19,11 @@ from sac_wsi.model.points.prompts import neighbours
 from sac_wsi.model.predict.features import Features, Runner, said_by_prompter
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.masks import nuclei_from_masks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sac_wsi.model.checkpoint.inference import InferenceSettings
 
 _MASK_PIXELS = 1 << 24
 """Of masks at a tile's resolution held at a time."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_wsi.errors import ConfigError, InputChanged
 from sac_wsi.model.checkpoint.file import Header, load_model
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.predict.features import Runner, make_runner
 from sac_wsi.model.predict.tiles import PersonPoints, tile_nuclei
-from sac_wsi.nuclei.columns import Nuclei
-from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.nuclei.columns import Nuclei
+    from sac_wsi.tiling.segmenter import RgbTile
 
 
 @dataclass(frozen=True, eq=False)

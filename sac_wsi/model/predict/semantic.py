@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.points.instances import at_own_height, seeded_watershed
 from sac_wsi.model.points.prompts import BOUNDARY, Points, nucleus_centres
 from sac_wsi.model.predict.features import Features, Runner, said_by_prompter
-from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.label_maps import label_centres, region_centres
 from sac_wsi.nuclei.masks import nuclei_from_labels
+
+if TYPE_CHECKING:
+    from sac_wsi.model.checkpoint.inference import InferenceSettings
+    from sac_wsi.nuclei.columns import Nuclei
 
 Probability = NDArray[np.float32]
 _FOREGROUND = 0.5

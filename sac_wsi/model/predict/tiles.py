@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_wsi.geometry import Box
 from sac_wsi.model.checkpoint.inference import MOST_PROMPTS, InferenceSettings
 from sac_wsi.model.points.prompts import Points, select
 from sac_wsi.model.predict.features import Features, Runner, features
@@ -21,8 +20,13 @@ from sac_wsi.model.predict.semantic import (
     with_persons,
     with_unseeded,
 )
-from sac_wsi.nuclei.columns import Nuclei
-from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sac_wsi.geometry import Box
+    from sac_wsi.nuclei.columns import Nuclei
+    from sac_wsi.tiling.segmenter import RgbTile
 
 
 @dataclass(frozen=True, eq=False)

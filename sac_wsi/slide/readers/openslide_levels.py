@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sac_wsi.geometry import Box
 from sac_wsi.slide.protocol import Level
 from sac_wsi.slide.resolution.sources import number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def scan_box(properties: Mapping[str, str], size_xy: tuple[int, int]) -> Box:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from openslide import OpenSlide, OpenSlideCache, OpenSlideError
@@ -18,6 +17,10 @@ from sac_wsi.slide.readers.openslide_levels import cropped_levels, file_tiles, s
 from sac_wsi.slide.readers.raw_levels import RawLevels
 from sac_wsi.slide.resolution.mpp import resolve
 from sac_wsi.slide.tiff.depth import refuse_deep_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 MAX_PIXELS = 4 * 10**11
 """Of level 0: four times the largest slide we know of. A file of 62 kB can claim more."""

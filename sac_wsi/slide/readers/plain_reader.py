@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
@@ -16,6 +15,9 @@ from sac_wsi.slide.readers.composite import on_white
 from sac_wsi.slide.resolution.mpp import resolve
 from sac_wsi.slide.tiff.chain import chain_damage
 from sac_wsi.slide.tiff.depth import too_deep
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_PIXELS = 2**28
 """16,384 x 16,384: 0.8 GB once decoded."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sac_wsi.geometry import Box
-from sac_wsi.slide.protocol import Rgb, SlideInfo
 from sac_wsi.slide.tiff.jpeg_index import TileIndex, index_levels
 from sac_wsi.slide.tiff.jpeg_tiles import JpegTiles, agrees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sac_wsi.geometry import Box
+    from sac_wsi.slide.protocol import Rgb, SlideInfo
 
 _VENDORS = ("aperio", "generic-tiff")
 """Their tiles do not overlap; Ventana's and Leica's do or are moved."""

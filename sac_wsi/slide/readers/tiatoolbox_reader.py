@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +12,9 @@ from sac_wsi.geometry import Box
 from sac_wsi.slide.fingerprint import fingerprint
 from sac_wsi.slide.protocol import ClosesItself, Level, Rgb, SlideInfo, shown
 from sac_wsi.slide.resolution.mpp import resolve
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUFFIXES = (".jp2", ".j2k", ".zarr", ".qptiff")
 _REFUSALS = (OSError, ValueError, TypeError, KeyError, RuntimeError, struct.error)

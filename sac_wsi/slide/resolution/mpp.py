@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import SlideError
 from sac_wsi.slide.protocol import SlideInfo, shown
 from sac_wsi.slide.resolution.sources import Candidate, candidates, number, places
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 MPP_RANGE_UM = (0.05, 10.0)
 """What a microscope can mean. A screen or a printer means more: 72 dpi is 353 µm, 600 dpi is 42 µm."""

@@ -6,9 +6,12 @@ Numbers only: descriptions can hold a patient's name, so they are searched and n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, nan
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 UM_PER_INCH = 25_400.0
 _UM_PER_UNIT = {"inch": UM_PER_INCH, "centimeter": 1e4}

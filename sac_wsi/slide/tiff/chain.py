@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _BIG_TIFF = 43
 _MOST_DIRECTORIES = 100_000

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tifffile
 
 from sac_wsi.errors import SlideError
 from sac_wsi.slide.protocol import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _VENDORS = ("generic-tiff", "aperio", "leica", "trestle", "ventana")
 

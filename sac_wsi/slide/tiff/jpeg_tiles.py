@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
 
 from sac_wsi.errors import ReadError
 from sac_wsi.geometry import Box
-from sac_wsi.slide.protocol import Rgb
 from sac_wsi.slide.tiff.jpeg_index import SOI, TileIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sac_wsi.slide.protocol import Rgb
 
 CACHE_BYTES = 32 << 20
 """A strip of a block's tiles, of which the next strip needs the last rows."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from sac_wsi.evaluate.metrics import MEASURES
 from sac_wsi.train.log import events_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 Kind = Literal["train", "validation"]
 SCORES = frozenset({*MEASURES, "f1", "f1_pooled"})
@@ -39,7 +41,7 @@ def curves_of(log: Iterable[str]) -> tuple[Curve, ...]:
     found: dict[tuple[str, Kind], dict[int, float]] = {}
     for event in events_in(log):
         for name, value in event.values.items() if event.kind in get_args(Kind) else ():
-            points = found.setdefault((name, cast(Kind, event.kind)), {})
+            points = found.setdefault((name, cast("Kind", event.kind)), {})
             points[event.step] = math.nan if value is None else float(value)
     return tuple(
         Curve(name, kind, tuple(sorted(points)), tuple(points[step] for step in sorted(points)))

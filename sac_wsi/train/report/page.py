@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sac_wsi.evaluate.judged import JudgedImage
-from sac_wsi.evaluate.metrics import Interval, Scores
 from sac_wsi.files.atomic import atomic_file
 from sac_wsi.train.report.axis import loss_axis, score_axis
 from sac_wsi.train.report.chart import chart
 from sac_wsi.train.report.curves import Curve, drawable, losses_and_scores
 from sac_wsi.train.report.markup import Markup, tag
 from sac_wsi.train.report.pictures import FOUND_RGB, TRUTH_RGB, best_and_worst, figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.evaluate.metrics import Interval, Scores
 
 _STYLE = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from sac_wsi.datasets.sheet import borders
-from sac_wsi.evaluate.judged import JudgedImage
 from sac_wsi.train.report.markup import Markup, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sac_wsi.evaluate.judged import JudgedImage
 
 TRUTH_RGB, FOUND_RGB = (255, 225, 25), (0, 120, 255)
 """Yellow, wide; blue, thin: apart in every kind of colour blindness, and from both stains."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from scipy import ndimage
 from sac_wsi.classical.segmenter import ClassicalSegmenter, ClassicalSettings, ellipse_seeds, haematoxylin
 from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
-from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.tiling.segmenter import RgbTile
+
+if TYPE_CHECKING:
+    from sac_wsi.nuclei.columns import Nuclei
 
 NUCLEUS, TISSUE, GLASS = (95, 60, 140), (225, 170, 205), (243, 243, 243)
 SIDE = 256

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +11,10 @@ import pytest
 from sac_wsi.geometry import Box
 from sac_wsi.slide.dask_view import _cuts, level_array
 from sac_wsi.slide.open import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sac_wsi.errors import SlideError
 from sac_wsi.slide.fingerprint import fingerprint
 from sac_wsi.slide.readers.members import mirax_files, vms_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_name_place_and_time_do_not_matter(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from sac_wsi.geometry import Box
 from sac_wsi.slide.frame import Frame, frame_for, read_frame
 from sac_wsi.slide.protocol import ClosesItself, Level, SlideInfo
 from sac_wsi.slide.thumbnail import thumbnail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def info_of(mpp: float | None, shape_yx: tuple[int, int], *downsamples: float) -> SlideInfo:

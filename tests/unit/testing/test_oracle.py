@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_wsi.geometry import Box
-from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.masks import labels_from_nuclei, nuclei_from_labels, nuclei_from_masks
 from sac_wsi.testing import NothingSegmenter, OracleSegmenter, SyntheticSlide
 from sac_wsi.tiling.segmenter import RgbTile, Segmenter
+
+if TYPE_CHECKING:
+    from sac_wsi.nuclei.columns import Nuclei
 
 SLIDE = SyntheticSlide(seed=7, shape_yx=(1200, 1300))
 NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

@@ -50,9 +50,9 @@ def test_a_mask_cut_by_the_slides_own_edge_stays():
 def test_overlaps_count_shared_pixels_like_boolean_arrays_do():
     rng = np.random.default_rng(0)
     nuclei = concat([disc(*rng.integers(10, 60, 2), r=int(rng.integers(2, 9))) for _ in range(30)])
-    painted = []
-    for i in range(len(nuclei)):
-        painted.append(labels_from_nuclei(nuclei.take(np.array([i])), Box(0, 0, 80, 80)) > 0)
+    painted = [
+        labels_from_nuclei(nuclei.take(np.array([i])), Box(0, 0, 80, 80)) > 0 for i in range(len(nuclei))
+    ]
     expected = {
         (i, j): int((painted[i] & painted[j]).sum())
         for i in range(30)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,6 +13,9 @@ from sac_wsi.errors import ConfigError
 from sac_wsi.model.nets.adapters import AdaptedBlock, Bottleneck, add_adapters
 from sac_wsi.model.nets.attention import use_exact_attention
 from sac_wsi.model.nets.sam import build_encoder
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import ImageEncoderViT
 
 
 def encoder(tile: int = 64) -> ImageEncoderViT:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.nets.attention import use_exact_attention
 from sac_wsi.model.nets.lora import LORA_NAMES, LoraQkv, add_lora, merge_lora
 from sac_wsi.model.nets.sam import build_encoder
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import ImageEncoderViT
 
 TILE = 64
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from sac_wsi.errors import SlideError
 from sac_wsi.geometry import Box
 from sac_wsi.slide.open import open_slide
 from sac_wsi.slide.readers import plain_reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RGB = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from PIL import Image
 from sac_wsi.errors import SlideError
 from sac_wsi.geometry import Box
 from sac_wsi.slide.open import open_slide
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _jp2(path: Path) -> np.ndarray:
