@@ -34,6 +34,7 @@ class OracleSegmenter:
     by up to ``jitter_px`` along each axis and one pixel thicker or thinner, with another score (0.5..1). All
     of it depends on the seed, the tile's corner and the nucleus alone; without jitter not on the tile.
 
+    >>> from sac_wsi.tiling.segmenter import RgbTile
     >>> from sac_wsi.geometry import Box
     >>> from sac_wsi.testing import SyntheticSlide
     >>> slide = SyntheticSlide(seed=1, shape_yx=(600, 800))
