@@ -1,4 +1,4 @@
-"""What a run will do, settled before any work: everything that can be wrong with the request shows here."""
+"""Plan a run before any work: whatever is wrong with the request is found here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from sac_wsi import __version__
 from sac_wsi.classical.segmenter import ClassicalSegmenter
 from sac_wsi.engine.config import CLASSICAL, SegmentConfig
+from sac_wsi.engine.read import SlideSource
 from sac_wsi.errors import ConfigError
 from sac_wsi.slide.frame import Frame, frame_for
 from sac_wsi.slide.open import open_slide
@@ -27,21 +28,30 @@ from sac_wsi.tissue.points import points_from_geojson
 from sac_wsi.tissue.region import tissue_from_geojson
 
 TISSUE_PX = 2_000_000
-"""Of the thumbnail: on slides over 128 mm² it gets coarser than asked, so that memory stays flat."""
+"""Most pixels of the thumbnail in which tissue is looked for: for slides over 128 mm² it is coarser than the
+settings ask, so that memory stays flat."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One slide, one model, one way of cutting.
+    """One slide, one model, one grid of tiles.
 
-    mpp           micrometres per level-0 pixel; ``mpp_given`` only where the user said so
-    tissue_from   "auto", "none", or the path of a GeoJSON file
+    Attributes:
+        slide: The slide's file or folder.
+        info: What the slide says of itself.
+        slide_mpp: Micrometres per level-0 pixel that the run uses.
+        mpp_override: The same, if the user gave it; None if it is the slide's own.
+        config: The settings, with the model's own tile size and halo filled in.
+        segmenter: The model.
+        frame: The slide at the model's resolution.
+        grid: The tiles of the frame.
+        tissue_from: "auto", "none", or the path of a GeoJSON file.
     """
 
     slide: Path
     info: SlideInfo
-    mpp: float
-    mpp_given: float | None
+    slide_mpp: float
+    mpp_override: float | None
     config: SegmentConfig
     segmenter: Segmenter
     frame: Frame
@@ -49,26 +59,34 @@ class Plan:
     tissue_from: str
 
     @property
+    def source(self) -> SlideSource:
+        """The slide as the workers open it."""
+        return SlideSource(self.slide.absolute(), self.mpp_override, self.info.fingerprint)
+
+    @property
     def labels(self) -> LabelFrame:
-        return label_frame(
-            self.info.shape_yx, self.mpp, self.frame.shape_yx, self.frame.mpp, self.frame.downsample
-        )
+        """The base level of the label pyramid."""
+        return label_frame(self.info.shape_yx, self.slide_mpp, self.frame)
 
     @property
     def area_mm2(self) -> float:
+        """Area of the whole slide."""
         height, width = self.info.shape_yx
-        return height * width * self.mpp**2 / 1e6
+        return height * width * self.slide_mpp**2 / 1e6
 
     def manifest(self) -> dict[str, Any]:
-        """What must be the same for two runs to be one; how the work was cut is no part of it."""
+        """Return all that decides the result: a run continues another one if their manifests are equal.
+
+        How the tiles are grouped into blocks and batches does not change the result and is left out.
+        """
         config = self.config.to_json()
         del config["grid"]["block_tiles"], config["batch_tiles"]
         config["tissue"] = _region_by_content(self.tissue_from)
         for name in ("points", "model", "sam_checkpoint", "device", "precision"):
-            del config[name]  # they count by content, or by what they came to, in the model's fingerprint
+            del config[name]  # the model's fingerprint stands for them
         return {
             "version": __version__,
-            "slide": {"fingerprint": self.info.fingerprint, "mpp": self.mpp},
+            "slide": {"fingerprint": self.info.fingerprint, "mpp": self.slide_mpp},
             "model": {"name": self.segmenter.name, "fingerprint": self.segmenter.fingerprint},
             "config": config,
         }
@@ -77,10 +95,23 @@ class Plan:
 def make_plan(
     path: Path, config: SegmentConfig, *, mpp: float | None = None, segmenter: Segmenter | None = None
 ) -> Plan:
+    """Return the plan for one slide.
+
+    Args:
+        path: The slide's file or folder.
+        config: Settings.
+        mpp: Micrometres per level-0 pixel, if the slide's own value is missing or wrong.
+        segmenter: Used instead of the model that the config names.
+
+    Raises:
+        SacWsiError: The request cannot be met; the message says why.
+    """
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
     slide_mpp = require_mpp(info)
-    segmenter = segmenter or make_segmenter(config)  # after what is wrong at once: it may bring torch
+    segmenter = segmenter or make_segmenter(
+        config
+    )  # after the quick checks: it may import torch, which is slow
     _refuse_other_resolution(segmenter, slide_mpp)
     config = replace(config, grid=_grid_settings(config, segmenter))
     frame = frame_for(info, segmenter.mpp)
@@ -94,8 +125,8 @@ def make_plan(
     return Plan(
         slide=path,
         info=info,
-        mpp=slide_mpp,
-        mpp_given=mpp,
+        slide_mpp=slide_mpp,
+        mpp_override=mpp,
         config=config,
         segmenter=segmenter,
         frame=frame,
@@ -105,12 +136,12 @@ def make_plan(
 
 
 def make_segmenter(config: SegmentConfig) -> Segmenter:
-    """The model that the config names."""
+    """Return the model that the config names."""
     if config.model == CLASSICAL:
         if config.sac or config.sam_checkpoint:
             raise ConfigError("sac.*, --tta and --sam-checkpoint are for checkpoints; --model is classical.")
         return ClassicalSegmenter(config.classical)
-    from sac_wsi.model.predict.choose import choose_segmenter  # brings torch
+    from sac_wsi.model.predict.choose import choose_segmenter  # imports torch
 
     return choose_segmenter(
         config.model,
@@ -122,7 +153,7 @@ def make_segmenter(config: SegmentConfig) -> Segmenter:
 
 
 def _refuse_other_resolution(segmenter: Segmenter, slide_mpp: float) -> None:
-    """A model that says what it was trained for is not used on what it never saw."""
+    """Refuse a slide whose resolution is outside the range that the model was trained for."""
     if not isinstance(segmenter, ModelSegmenter):
         return
     low, high = segmenter.mpp_range
@@ -134,19 +165,20 @@ def _refuse_other_resolution(segmenter: Segmenter, slide_mpp: float) -> None:
 
 
 def _grid_settings(config: SegmentConfig, segmenter: Segmenter) -> GridSettings:
-    """The config's, and the model's own where it says nothing."""
+    """Return the config's settings, with the model's own values where the config gives none."""
     if not isinstance(segmenter, ModelSegmenter):
         return config.grid.resolved()
-    chosen, wanted = config.grid.tile_px, segmenter.tile_px
-    if chosen and chosen > wanted:
+    chosen, largest = config.grid.tile_px, segmenter.tile_px
+    if chosen and chosen > largest:
         raise ConfigError(
-            f"grid.tile_px is {chosen}; {segmenter.name} takes tiles of {wanted}: leave it out, or choose at "
-            f"most {wanted}."
+            f"grid.tile_px is {chosen}; {segmenter.name} takes tiles of {largest}: leave it out, or "
+            f"choose at most {largest}."
         )
-    return config.grid.resolved(wanted, segmenter.halo_um)
+    return config.grid.resolved(largest, segmenter.halo_um)
 
 
 def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame) -> Segmenter:
+    """Return the model with the user's points, moved from level-0 pixels to pixels of the frame."""
     points = points_from_geojson(path, info.shape_yx)
     if not isinstance(segmenter, ModelSegmenter):
         raise ConfigError(f"{segmenter.name} takes no points: leave out --points, or choose a checkpoint.")
@@ -157,20 +189,20 @@ def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame
 
 
 def tissue_of(plan: Plan) -> TissueMask:
-    """Where to look."""
+    """Return the mask of the tissue; without a test for tissue, the whole slide."""
     if plan.tissue_from == "none":
         return no_tissue_test(plan.info.shape_yx)
     if plan.tissue_from != "auto":
         return tissue_from_geojson(Path(plan.tissue_from), plan.info.shape_yx)
     settings = plan.config.find_tissue
     um_per_px = max(settings.um_per_px, 1000 * math.sqrt(plan.area_mm2 / TISSUE_PX))
-    with open_slide(plan.slide, mpp=plan.mpp_given) as slide:
+    with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
         rgb, downsample = thumbnail(slide, um_per_px)
-    return find_tissue(rgb, downsample, replace(settings, um_per_px=downsample * plan.mpp))
+    return find_tissue(rgb, downsample, replace(settings, um_per_px=downsample * plan.slide_mpp))
 
 
 def _region_by_content(tissue_from: str) -> str:
-    """A region counts by what it holds, not by where it lies."""
+    """Return the hash of a region's file, so that only its content counts, not its path."""
     if tissue_from in ("none", "auto"):
         return tissue_from
     return "sha256:" + hashlib.sha256(Path(tissue_from).read_bytes()).hexdigest()

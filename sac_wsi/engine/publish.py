@@ -1,9 +1,10 @@
-"""From finished blocks to a published store: number ► table ► labels ► rename."""
+"""Build the store from the finished blocks: number the nuclei ► table ► tiles and tissue."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import fields
+from collections import Counter
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,51 +12,54 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from sac_wsi.engine.finish import FINAL
-from sac_wsi.engine.work import FOUND
+from sac_wsi.engine.blocks import FinalBlock, FoundBlock, TileStatus, total_size
 from sac_wsi.geometry import Box
 from sac_wsi.nuclei.columns import take_ragged
 from sac_wsi.nuclei.table import NucleusRows
 from sac_wsi.store.columns import PAGE_PX, TableWriter, compressor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from sac_wsi.engine.journal import Journal
     from sac_wsi.tiling.grid import Grid
     from sac_wsi.tissue.find import TissueMask
 
-_BLOCKS_AT_HAND = 4
-_Keys = dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
+_BLOCKS_IN_MEMORY = 4
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """Some nuclei of one block: their positions in its ``FinalBlock``, and their ids."""
+
+    rows: NDArray[np.int64]
+    ids: NDArray[np.int64]
 
 
 def write_table(journal: Journal, grid: Grid) -> int:
-    """All finished blocks' nuclei as columns, numbered and in page order; returns their number."""
-    totals = np.zeros(3, np.int64)
-    for block in range(grid.block_count):
-        arrays = journal.load(FINAL, block, ["score", "polygon_start", "mask_start"])
-        totals += len(arrays["score"]), arrays["polygon_start"][-1], arrays["mask_start"][-1]
-    writer = TableWriter(journal.publish_folder, *(int(v) for v in totals))
-    pages_yx = _pages_yx(grid)
-    page_rows = np.zeros(pages_yx[0] * pages_yx[1] + 1, np.int64)
+    """Write the nuclei of all finished blocks as columns, numbered and in page order; return their number."""
+    size = total_size(journal, range(grid.block_count))
+    writer = TableWriter(journal.publish_folder, size.nuclei, size.vertices, size.mask_bytes)
+    page_rows, page_columns = _pages_yx(grid)
+    rows_of_page = np.zeros(page_rows * page_columns + 1, np.int64)
     numbered = 0
 
-    @lru_cache(maxsize=_BLOCKS_AT_HAND)
-    def load(block: int) -> dict[str, NDArray[Any]]:
-        return journal.load(FINAL, block)
+    @lru_cache(maxsize=_BLOCKS_IN_MEMORY)
+    def load(block: int) -> FinalBlock:
+        return FinalBlock.load(journal, block)
 
-    for page_row in range(pages_yx[0]):
-        ids = _number(journal, grid, page_row, numbered)
-        numbered += sum(len(rows) for rows, _ in ids.values())
-        for page_col in range(pages_yx[1]):
-            page = page_row * pages_yx[1] + page_col
-            for rows in _page(grid, load, ids, page_col, page_row):
-                page_rows[page + 1] += len(rows)
+    for page_row in range(page_rows):
+        of_block = _number(journal, grid, page_row, numbered)
+        numbered += sum(len(some.rows) for some in of_block.values())
+        for page_column in range(page_columns):
+            page = page_row * page_columns + page_column
+            for rows in _page(grid, load, of_block, _page_box(page_row, page_column)):
+                rows_of_page[page + 1] += len(rows)
                 writer.append(rows)
     writer.close()
     group = zarr.open_group(journal.publish_folder, mode="a", path="nuclei")
-    start = group.create_array("page_start", data=np.cumsum(page_rows), compressors=compressor())
-    start.attrs.update({"page_px": PAGE_PX, "pages_yx": list(pages_yx)})
+    start = group.create_array("page_start", data=np.cumsum(rows_of_page), compressors=compressor())
+    start.attrs.update({"page_px": PAGE_PX, "pages_yx": [page_rows, page_columns]})
     return numbered
 
 
@@ -63,60 +67,69 @@ def _pages_yx(grid: Grid) -> tuple[int, int]:
     return -(-grid.frame.height // PAGE_PX), -(-grid.frame.width // PAGE_PX)
 
 
-def _number(journal: Journal, grid: Grid, page_row: int, before: int) -> _Keys:
-    """``{block: (rows, ids)}`` for the nuclei anchored in one row of pages.
+def _page_box(page_row: int, page_column: int) -> Box:
+    y0, x0 = page_row * PAGE_PX, page_column * PAGE_PX
+    return Box(y0, x0, y0 + PAGE_PX, x0 + PAGE_PX)
 
-    An id is the rank by anchor in the whole slide; UUIDs part equal anchors.
+
+def _number(journal: Journal, grid: Grid, page_row: int, before: int) -> dict[int, _Numbered]:
+    """Number the nuclei anchored in one row of pages, by block.
+
+    An id is the rank by anchor in the whole slide; nuclei with equal anchors are ordered by their UUIDs.
+    ``before`` is the number of nuclei in the rows of pages above.
     """
     band = Box(page_row * PAGE_PX, 0, (page_row + 1) * PAGE_PX, grid.frame.width)
-    blocks, rows, keys, names = [], [], [], []
+    blocks, rows, anchors, uuids = [], [], [], []
     for block in grid.blocks_touching(band.dilate(grid.tolerance_px)):
-        arrays = journal.load(FINAL, block, ["anchor_yx", "uuid"])
-        y = arrays["anchor_yx"][:, 0]
+        anchor_yx, uuid = FinalBlock.load_anchors(journal, block)
+        y = anchor_yx[:, 0]
         inside = np.flatnonzero((y >= band.y0) & (y < band.y1))
         blocks.append(np.full(len(inside), block))
         rows.append(inside)
-        keys.append(arrays["anchor_yx"][inside])
-        names.append(arrays["uuid"][inside].view(">u8"))
+        anchors.append(anchor_yx[inside])
+        uuids.append(uuid[inside].view(">u8"))
     if not rows:
         return {}
-    block_of, row_of, anchor, name = (np.concatenate(part) for part in (blocks, rows, keys, names))
+    block_of, row_of, anchor, name = (np.concatenate(part) for part in (blocks, rows, anchors, uuids))
     order = np.lexsort([name[:, 1], name[:, 0], anchor[:, 1], anchor[:, 0]])
     ids = np.empty(len(order), np.int64)
     ids[order] = before + 1 + np.arange(len(order))
-    return {int(b): (row_of[block_of == b], ids[block_of == b]) for b in np.unique(block_of)}
+    return {
+        int(block): _Numbered(row_of[block_of == block], ids[block_of == block])
+        for block in np.unique(block_of)
+    }
 
 
 def _page(
-    grid: Grid, load: Callable[[int], dict[str, NDArray[Any]]], ids: _Keys, page_col: int, page_row: int
+    grid: Grid, load: Callable[[int], FinalBlock], of_block: dict[int, _Numbered], page: Box
 ) -> Iterator[NucleusRows]:
-    """The nuclei anchored in one page, by id, in parts of one block's worth."""
-    y0, x0 = page_row * PAGE_PX, page_col * PAGE_PX
-    page = Box(y0, x0, y0 + PAGE_PX, x0 + PAGE_PX)
+    """Yield the nuclei anchored in one page, by id."""
     parts = []
     for block in grid.blocks_touching(page.dilate(grid.tolerance_px)):
-        if block not in ids:
+        if block not in of_block:
             continue
-        rows, numbers = ids[block]
-        x = load(block)["anchor_yx"][rows, 1]
+        some = of_block[block]
+        x = load(block).anchor_yx[some.rows, 1]
         inside = (x >= page.x0) & (x < page.x1)
         if inside.any():
-            parts.append(_rows(load(block), rows[inside], numbers[inside]))
+            parts.append(_rows(load(block), some.rows[inside], some.ids[inside]))
     if parts:
         yield _by_id(parts)
 
 
-def _rows(arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], ids: NDArray[np.int64]) -> NucleusRows:
+def _rows(source: FinalBlock | NucleusRows, rows: NDArray[np.int64], ids: NDArray[np.int64]) -> NucleusRows:
+    """Return the chosen rows under these ids."""
     values: dict[str, NDArray[Any]] = {"id": ids}
     for start, flat in (("polygon_start", "polygon_xy_centipx"), ("mask_start", "mask_bits")):
-        values[start], values[flat] = take_ragged(arrays[start], arrays[flat], rows)
+        values[start], values[flat] = take_ragged(getattr(source, start), getattr(source, flat), rows)
     for field in fields(NucleusRows):
         if field.name not in values:
-            values[field.name] = arrays[field.name][rows]
+            values[field.name] = getattr(source, field.name)[rows]
     return NucleusRows(**values)
 
 
 def _by_id(parts: list[NucleusRows]) -> NucleusRows:
+    """Return the rows of all parts together, in ascending order of their ids."""
     joined: dict[str, NDArray[Any]] = {}
     for field in fields(NucleusRows):
         columns = [getattr(part, field.name) for part in parts]
@@ -126,24 +139,28 @@ def _by_id(parts: list[NucleusRows]) -> NucleusRows:
         else:
             joined[field.name] = np.concatenate(columns)
     order = np.argsort(joined["id"])
-    return _rows(joined, order, joined["id"][order])
+    return _rows(NucleusRows(**joined), order, joined["id"][order])
 
 
 def write_tiles_and_tissue(journal: Journal, grid: Grid, tissue: TissueMask) -> dict[str, int]:
-    """The record of every tile, and the mask that decided which were looked at; counts by outcome."""
+    """Write the status of every tile and the tissue mask; return the number of tiles by status."""
     status = np.zeros(grid.tile_count, np.uint8)
     for block in range(grid.block_count):
-        tiles = journal.load(FOUND, block, ["tile_status"])["tile_status"]
-        status[tiles[:, 0]] = tiles[:, 1]
+        for tile, value in FoundBlock.load_tiles(journal, block).status.items():
+            status[tile] = value
     group = zarr.open_group(journal.publish_folder, mode="a")
     group.create_array("tile_status", data=status.reshape(grid.tiles_yx), compressors=compressor())
     mask = group.create_array("tissue", data=tissue.mask.astype(np.uint8), compressors=compressor())
     mask.attrs["downsample"] = tissue.downsample
-    skipped, done, failed = np.bincount(status, minlength=3).tolist()
-    return {"done": done, "failed": failed, "skipped": skipped}
+    count = Counter(status.tolist())
+    return {
+        "done": count[TileStatus.DONE],
+        "failed": count[TileStatus.FAILED],
+        "skipped": count[TileStatus.SKIPPED],
+    }
 
 
 def begin_publishing(journal: Journal) -> None:
-    """An empty folder for the store; what an interrupted attempt left there goes."""
+    """Make an empty folder for the store; remove what an interrupted attempt left there."""
     shutil.rmtree(journal.publish_folder, ignore_errors=True)
     zarr.create_group(journal.publish_folder)

@@ -1,7 +1,7 @@
-"""The seams between blocks: which nuclei were claimed twice, decided once for the whole slide.
+"""Settle the seams: find the nuclei that two tiles claimed, and decide once for the whole slide which stay.
 
-Reads of each block only what a neighbour could overlap, and what it claimed twice itself: memory is that
-of a few blocks' rims plus about 150 bytes for each nucleus in doubt (one or two in a hundred).
+Of each block only its rim is read, and the nuclei that its own tiles claimed twice. So memory holds the
+rims of a few blocks and about 150 bytes for each nucleus in doubt (one or two in a hundred).
 """
 
 from __future__ import annotations
@@ -11,49 +11,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sac_wsi.engine.work import FOUND, load_group
+from sac_wsi.engine.blocks import DroppedRows, FoundBlock, Rim
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.tiling.stitch import decide, overlaps_between, precedence, same_nucleus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from sac_wsi.engine.journal import Journal
     from sac_wsi.tiling.grid import Grid
 
-SEAMS = "seams"
-"""The journal's step that holds the rows to drop, for all blocks in one file."""
-
-_RIMS_AT_HAND = 12
+_RIMS_IN_MEMORY = 12
 
 
 def settle_seams(journal: Journal, grid: Grid) -> int:
-    """Write down which rows of which block are seen better elsewhere; returns how many."""
-    keys, conflicts, nodes = _conflicts(journal, grid)
-    keep = decide(precedence(nodes), conflicts)
-    dropped = keys[~keep]
-    start = np.searchsorted(dropped[:, 0], np.arange(grid.block_count + 1))
-    journal.save(SEAMS, 0, {"start": start, "row": dropped[:, 1].astype(np.int32)})
+    """Write the rows to drop of every block to the journal; return their number."""
+    keys, conflicts, nuclei = _conflicts(journal, grid)
+    keep = decide(precedence(nuclei), conflicts)
+    dropped = DroppedRows.from_keys(keys[~keep], grid.block_count)
+    dropped.save(journal)
     return len(dropped)
 
 
-def dropped_rows(journal: Journal) -> Callable[[int], NDArray[np.int32]]:
-    """The rows to drop, by block."""
-    arrays = journal.load(SEAMS, 0)
-    start, row = arrays["start"], arrays["row"]
-    return lambda block: row[start[block] : start[block + 1]]
-
-
 def _conflicts(journal: Journal, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int32], Nuclei]:
-    """Nuclei in doubt: sorted ``(block, row)`` keys, conflicting pairs of their positions, themselves."""
+    """Return the D nuclei in doubt.
+
+    Returns:
+        (D, 2) pairs (block, row) in ascending order; (C, 2) conflicts, as positions in these; the D nuclei.
+    """
     ends: list[NDArray[np.int64]] = []
     parts: list[Nuclei] = []
 
-    @lru_cache(maxsize=_RIMS_AT_HAND)
-    def rim(block: int) -> tuple[NDArray[np.int32], Nuclei]:
-        return journal.load(FOUND, block, ["out_row"])["out_row"], load_group(journal, FOUND, block, "out")
+    @lru_cache(maxsize=_RIMS_IN_MEMORY)
+    def rim_of(block: int) -> Rim:
+        return FoundBlock.load_rim(journal, block)
 
     def add(block_a: int, block_b: int, rows_a: NDArray[np.int32], rows_b: NDArray[np.int32]) -> None:
         side_a = np.column_stack([np.full(len(rows_a), block_a), rows_a])
@@ -61,22 +52,22 @@ def _conflicts(journal: Journal, grid: Grid) -> tuple[NDArray[np.int64], NDArray
         ends.append(np.stack([side_a, side_b], axis=1).astype(np.int64))
 
     for block in range(grid.block_count):
-        twins = journal.load(FOUND, block, ["twins"])["twins"]
+        twins = FoundBlock.load_twins(journal, block)
         if len(twins):
-            nuclei = load_group(journal, FOUND, block, "all")
+            nuclei = FoundBlock.load_nuclei(journal, block)
             add(block, block, twins[:, 0], twins[:, 1])
             parts.append(nuclei.take(twins.ravel()))
-        rows, mine = rim(block)
-        for other in grid.neighbours(block):
-            if other < block:
+        rim = rim_of(block)
+        for other_block in grid.neighbours(block):
+            if other_block < block:
                 continue
-            other_rows, theirs = rim(other)
-            shared = overlaps_between(mine, theirs)
-            pair = same_nucleus(shared, mine.area_px, theirs.area_px).pair
+            other = rim_of(other_block)
+            shared = overlaps_between(rim.nuclei, other.nuclei)
+            pair = same_nucleus(shared, rim.nuclei.area_px, other.nuclei.area_px).pair
             if len(pair):
-                add(block, other, rows[pair[:, 0]], other_rows[pair[:, 1]])
-                both = concat([mine, theirs])
-                parts.append(both.take((pair + np.array([0, len(mine)])).ravel()))
+                add(block, other_block, rim.rows[pair[:, 0]], other.rows[pair[:, 1]])
+                both = concat([rim.nuclei, other.nuclei])
+                parts.append(both.take((pair + np.array([0, len(rim.nuclei)])).ravel()))
     if not ends:
         return np.zeros((0, 2), np.int64), np.zeros((0, 2), np.int32), Nuclei.empty()
     flat = np.concatenate(ends).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""One slide, from pixels to published nuclei. The order of this file is the order of the work."""
+"""Segment one slide, from pixels to published nuclei. The order of this file is the order of the work."""
 
 from __future__ import annotations
 
@@ -7,46 +7,41 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zarr
 
-from sac_wsi import __version__
+from sac_wsi.engine.blocks import FINAL, FOUND, FoundBlock
+from sac_wsi.engine.clock import Clock
 from sac_wsi.engine.config import SegmentConfig
 from sac_wsi.engine.executors import Executor, check_workers, make_executor
-from sac_wsi.engine.finish import FINAL, FinishBlock
+from sac_wsi.engine.finish import FinishBlock
 from sac_wsi.engine.journal import Journal, differences, discard, open_journal, publish
 from sac_wsi.engine.plan import Plan, make_plan, tissue_of
+from sac_wsi.engine.provenance import Counts, provenance
 from sac_wsi.engine.publish import begin_publishing, write_table, write_tiles_and_tissue
 from sac_wsi.engine.seams import settle_seams
-from sac_wsi.engine.work import FOUND, Clock, SegmentBlock, fail_block, open_same, tallies
+from sac_wsi.engine.work import SegmentBlock
 from sac_wsi.errors import InputChanged
 from sac_wsi.nuclei.identity import model_namespace
 from sac_wsi.settings.read import settings_digest
-from sac_wsi.store.columns import FORMAT, read_provenance
+from sac_wsi.store.columns import read_provenance
 from sac_wsi.store.label_pyramid import DrawLabels, create_pyramid, parts
 from sac_wsi.store.outputs import Outputs, check_writable, missing_files, plan_outputs, refuse_input
 from sac_wsi.store.run import Run, Summary
 from sac_wsi.system import interrupt
 from sac_wsi.system.memory import begin_task
-from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter, terms_warning
+from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter
 
 if TYPE_CHECKING:
     from sac_wsi.tissue.find import TissueMask
 
-_TISSUE_FLAGS = {
-    "pen": "pen marks were found and left out",
-    "black": "black areas were found and left out",
-    "empty": "no tissue was found, so the outputs are empty; if there is some, pass --tissue none",
-    "repaired": "the tissue file held invalid polygons; they were repaired",
-}
-
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one stage is: ``done`` of ``total`` tiles, blocks or files; nuclei so far."""
+    """How far one stage is: ``done`` of ``total`` tiles, blocks or files, and the nuclei found so far."""
 
     stage: str
     done: int
@@ -59,7 +54,7 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass
 class _Watch:
-    """What is told of a run while it goes on."""
+    """What is recorded and reported while a run works."""
 
     on_progress: OnProgress
     clock: Clock = field(default_factory=Clock)
@@ -67,7 +62,7 @@ class _Watch:
     advice: list[str] = field(default_factory=list)
 
 
-def segment_slide(
+def segment_slide(  # noqa: PLR0913 - the public entry point: every argument but the first two has a default
     slide: str | os.PathLike[str],
     out: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
@@ -78,10 +73,20 @@ def segment_slide(
     overwrite: bool = False,
     on_progress: OnProgress = lambda _: None,
 ) -> Run:
-    """Find the nuclei of a slide and write them to every ``out``, whose extension chooses the form.
+    """Find the nuclei of a slide and write them to files.
 
-    A run that was interrupted goes on where it stopped; a finished one is only exported again where an
-    output is missing. ``segmenter`` replaces the config's model, ``mpp`` the slide's own resolution.
+    An interrupted run continues where it stopped. A finished run is not repeated: only missing outputs are
+    written.
+
+    Args:
+        slide: The slide's file or folder.
+        out: One or more output files; the extension chooses the format. The store lies beside the first.
+        config: Settings; the defaults if None.
+        mpp: Micrometres per level-0 pixel, if the slide's own value is missing or wrong.
+        segmenter: Used instead of the model that the config names.
+        workers: Number of processes, the address of a Dask scheduler, or an executor.
+        overwrite: Start over, and replace existing outputs.
+        on_progress: Called after each tile, block or file.
     """
     begin = time.perf_counter()
     begin_task("plan")
@@ -110,7 +115,11 @@ def segment_slide(
 
 
 def _is_complete(store: Path, manifest: Mapping[str, Any]) -> bool:
-    """Whether the store is there and this run's; another run's store is refused."""
+    """Return whether the finished store of this run exists.
+
+    Raises:
+        InputChanged: The store is another run's.
+    """
     if not store.exists():
         return False
     changes = differences(read_provenance(store)["manifest"], json.loads(json.dumps(manifest)))
@@ -129,12 +138,12 @@ def _make_store(
     workers: int | str | Executor,
     watch: _Watch,
 ) -> None:
-    """Every step from the slide to the published store; each goes on where an earlier attempt stopped."""
+    """Do all steps from the slide to the published store; each continues where an earlier run stopped."""
     if isinstance(workers, int) and isinstance(plan.segmenter, ModelSegmenter):
-        plan.segmenter.load()  # before anything is begun; on a cluster other machines do the work
-    cut = {"block_tiles": plan.grid.block_tiles}
-    mine = make_executor(workers) if isinstance(workers, int | str) else nullcontext(workers)
-    with open_journal(outputs.partial, {**manifest, "work": cut}) as journal, mine as executor:
+        plan.segmenter.load()  # before any work; on a cluster, only the workers need the weights
+    work = {"block_tiles": plan.grid.block_tiles}
+    own_executor = make_executor(workers) if isinstance(workers, int | str) else nullcontext(workers)
+    with open_journal(outputs.partial, {**manifest, "work": work}) as journal, own_executor as executor:
         watch.workers = executor.workers
         with watch.clock.measure("tissue"):
             tissue = tissue_of(plan)
@@ -148,10 +157,11 @@ def _make_store(
             tiles = write_tiles_and_tissue(journal, plan.grid, tissue)
         with watch.clock.measure("labels"):
             _draw_labels(plan, journal, executor, watch)
-        counts = {"nuclei": nuclei, "tiles": tiles}
-        provenance = _provenance(plan, manifest, tissue, outputs.store, journal, counts, doubled)
-        zarr.open_group(journal.publish_folder, mode="a").attrs["sac_wsi"] = provenance
-        open_same(plan.slide, plan.mpp_given, plan.info.fingerprint).close()
+        counts = Counts(nuclei, tiles, doubled)
+        zarr.open_group(journal.publish_folder, mode="a").attrs["sac_wsi"] = provenance(
+            plan, manifest, tissue, outputs.store, journal, counts
+        )
+        plan.source.check()
         interrupt.check()
         publish(journal, outputs.store)
 
@@ -160,9 +170,7 @@ def _segment_blocks(
     plan: Plan, tissue: TissueMask, journal: Journal, executor: Executor, watch: _Watch
 ) -> None:
     task = SegmentBlock(
-        slide=plan.slide.absolute(),
-        mpp=plan.mpp_given,
-        fingerprint=plan.info.fingerprint,
+        source=plan.source,
         frame=plan.frame,
         grid=plan.grid,
         tissue=tissue,
@@ -184,20 +192,21 @@ def _segment_blocks(
             watch.clock.add(answer.seconds, 1 / executor.workers)
         done += len(plan.grid.block(block).tiles)
         watch.on_progress(Progress("segment", done, total, nuclei))
-    # Only now: a run that is killed tries these again.
+    # only now: if the run is killed before, the next one tries these blocks again
     for block, error in failed:
-        fail_block(journal, plan.grid.block(block), f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        FoundBlock.failed(plan.grid.block(block), reason).save(journal, block)
 
 
 def _finish_blocks(plan: Plan, journal: Journal, executor: Executor, watch: _Watch) -> None:
     namespace = model_namespace(plan.info.fingerprint, plan.segmenter.fingerprint)
-    task = FinishBlock(journal, plan.grid, plan.frame.downsample, plan.mpp, namespace)
+    task = FinishBlock(journal, plan.grid, plan.frame.downsample, plan.slide_mpp, namespace)
     todo = journal.missing(FINAL, range(plan.grid.block_count))
     total = plan.grid.block_count
     for done, (_, answer) in enumerate(executor.run(task, todo), total - len(todo) + 1):
         if isinstance(answer, Exception):
             raise answer
-        watch.clock.add(answer[1], 1 / executor.workers)
+        watch.clock.add(answer, 1 / executor.workers)
         watch.on_progress(Progress("finish", done, total))
 
 
@@ -208,51 +217,6 @@ def _draw_labels(plan: Plan, journal: Journal, executor: Executor, watch: _Watch
         if isinstance(answer, Exception):
             raise answer
         watch.on_progress(Progress("labels", done, total))
-
-
-def _provenance(
-    plan: Plan,
-    manifest: Mapping[str, Any],
-    tissue: TissueMask,
-    store: Path,
-    journal: Journal,
-    counts: Mapping[str, Any],
-    doubled: int,
-) -> dict[str, Any]:
-    """What the store says of itself; nothing here may differ between two runs of the same."""
-    tally = tallies(journal, plan.grid)
-    facts = {key: value for key, value in plan.info.to_json().items() if key != "path"}
-    relative = os.path.relpath(plan.slide.absolute(), store.absolute().parent)
-    dropped = {
-        "doubled": doubled,
-        "remnants": tally.nuclei - doubled - counts["nuclei"],
-        "larger_than_halo": tally.cut,
-    }
-    return {
-        "format": FORMAT,
-        "version": __version__,
-        "run_id": settings_digest(manifest),
-        "manifest": manifest,
-        "model": {**manifest["model"], **_terms(plan.segmenter)},
-        "slide": {**facts, "path": relative},
-        "frame": asdict(plan.frame),
-        "labels": asdict(plan.labels),
-        "counts": {**counts, "dropped": dropped},
-        "failures": [list(failure) for failure in tally.failures],
-        "tissue_mm2": tissue.fraction * plan.area_mm2,
-        "warnings": [
-            *plan.info.warnings,
-            *(_TISSUE_FLAGS[flag] for flag in tissue.flags),
-            *terms_warning(plan.segmenter),
-        ],
-    }
-
-
-def _terms(segmenter: Segmenter) -> dict[str, Any]:
-    """What the model's weights may be used for."""
-    if not isinstance(segmenter, ModelSegmenter):
-        return {}
-    return {"licence": segmenter.licence, "non_commercial": segmenter.non_commercial}
 
 
 def _summary(run: Run, outputs: Outputs, reused: bool, watch: _Watch, wall_seconds: float) -> Summary:

@@ -22,6 +22,8 @@ from sac_wsi.store.columns import Table, compressor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sac_wsi.slide.frame import Frame
+
 CHUNK_PX = 1024
 SHARD_PX = 2048
 FINEST_LABEL_MPP = 0.2
@@ -59,17 +61,11 @@ class LabelFrame:
         return Box(y0, x0, y1 + 1, x1 + 1)
 
 
-def label_frame(
-    slide_shape_yx: tuple[int, int],
-    slide_mpp: float,
-    frame_shape_yx: tuple[int, int],
-    frame_mpp: float,
-    downsample: float,
-) -> LabelFrame:
-    """Level 0 of the slide, or the model's frame where level 0 is finer than anybody draws nuclei."""
+def label_frame(slide_shape_yx: tuple[int, int], slide_mpp: float, frame: Frame) -> LabelFrame:
+    """Return level 0 of the slide, or the model's frame if level 0 is finer than ``FINEST_LABEL_MPP``."""
     if slide_mpp < FINEST_LABEL_MPP:
-        return LabelFrame(frame_shape_yx, frame_mpp, 1.0)
-    return LabelFrame(slide_shape_yx, slide_mpp, 1.0 / downsample)
+        return LabelFrame(frame.shape_yx, frame.mpp, 1.0)
+    return LabelFrame(slide_shape_yx, slide_mpp, 1.0 / frame.downsample)
 
 
 def create_pyramid(store: Path, frame: LabelFrame, name: str) -> None:
