@@ -1,1 +1,1 @@
-"""One slide, from pixels to published nuclei. `segment` is the composition."""
+"""Segment one slide, from pixels to the finished store; `segment.py` holds the steps in their order."""

@@ -1,7 +1,7 @@
 """Typed, frozen settings of `segment`.
 
-A config file holds what differs from the defaults. Every key is a field of the dataclasses named here, so
-a typo is found before a slide is opened.
+A config file holds only what differs from the defaults. Every key must be a field of the dataclasses named
+here, so a typing error is found before a slide is opened.
 """
 
 from __future__ import annotations
@@ -27,14 +27,20 @@ CLASSICAL = "classical"
 class SegmentConfig:
     """Everything that decides what `segment` finds.
 
-    model           a checkpoint: its name or its file; or "classical", which needs no weights
-    sam_checkpoint  the SAM file under a checkpoint that holds only what was trained
-    tissue          "auto", "none", or a GeoJSON file; "default" is auto for slides, none for plain images
-    points          GeoJSON file of a person's points, prompts beside the automatic ones; "" for none
-    device          what a checkpoint runs on; auto: CUDA where there is one
-    precision       of a checkpoint's arithmetic; auto: bf16 where the device computes in it, else float32
-    batch_tiles     tiles given to the model at a time
-    sac             what to change of the checkpoint's own settings (``InferenceSettings``)
+    Attributes:
+        model: Name or file of a checkpoint, or "classical", which needs no weights.
+        sam_checkpoint: SAM's own file, for a checkpoint that holds only the trained parts.
+        tissue: "auto", "none", or a GeoJSON file; "default" is "auto" for slides and "none" for plain images.
+        points: GeoJSON file of points that a person set, used as prompts besides the automatic ones; "" for
+            none.
+        device: Device that the checkpoint runs on; "auto" is CUDA if there is a GPU.
+        precision: Number format of the checkpoint's arithmetic; "auto" is bf16 if the device supports it,
+            otherwise float32.
+        batch_tiles: Number of tiles given to the model at a time.
+        sac: Changes to the checkpoint's own settings (``InferenceSettings``).
+        grid: How the slide is cut into tiles.
+        find_tissue: How tissue is found.
+        classical: Settings of the classical method.
     """
 
     model: str = "sac-tiny"
@@ -59,11 +65,12 @@ class SegmentConfig:
             )
 
     def to_json(self) -> dict[str, Any]:
+        """Return the settings as nested dictionaries."""
         return asdict(self)
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> SegmentConfig:
-    """The config of a file (or the defaults) with ``section.key=value`` overrides.
+    """Return the config of a file, or the defaults, changed by overrides ``section.key=value``.
 
     >>> load_config(overrides=["grid.halo_um=20"]).grid.halo_um
     20.0

@@ -1,4 +1,4 @@
-"""A slide of our own through the whole house: to see that an installation works, and what comes out."""
+"""Segment a synthetic slide, to see that the installation works and what the outputs look like."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sac_wsi.store.run import Run
 
 SIDE_PX = 3072
-LOOK = Box(1240, 1140, 1840, 1940)
+SHOWN = Box(1240, 1140, 1840, 1940)
 
 
 def run_demo(
@@ -30,6 +30,6 @@ def run_demo(
     run = segment_slide(
         slide, folder / "nuclei.geojson", workers=workers, overwrite=True, on_progress=on_progress
     )
-    save_png(folder / "overlay.png", region_picture(run, LOOK))
+    save_png(folder / "overlay.png", region_picture(run, SHOWN))
     save_png(folder / "density.png", slide_picture(run))
     return run

@@ -1,7 +1,7 @@
-"""Who does the blocks: this process, or a Dask cluster. Both answer as results come, in any order.
+"""Run the tasks of a slide's blocks, in this process or on a Dask cluster; results come in any order.
 
-A task that raises is tried again; after ``TRIES`` its exception is handed back as its answer, so that
-one block never stops the others. What to make of it is the caller's to say.
+A task that raises is tried again. After ``TRIES`` attempts its exception is returned as its result, so that
+one block never stops the others; the caller decides what to do with it.
 """
 
 from __future__ import annotations
@@ -29,32 +29,33 @@ _ADDRESS_HINT = (
     "Pass the address that the scheduler printed, such as --workers tcp://127.0.0.1:8786, or a number."
 )
 _ENDS_THE_RUN = (RequestError, WriteError)
-"""Every other block would meet it too."""
+"""Errors that every other block would meet too."""
 
 
 class Executor(Protocol):
-    """Runs a picklable task over indices."""
+    """Run a picklable task for many indices."""
 
     workers: int
-    """How many tasks run at a time."""
+    """Number of tasks that run at a time."""
 
     def run(self, task: Callable[[int], T], indices: Sequence[int]) -> Iterator[tuple[int, T | Exception]]:
-        """``(index, answer)`` for every index, as they come."""
+        """Yield ``(index, result or exception)`` for every index, in the order in which they end."""
 
 
 class SerialExecutor:
-    """One task after the other, here."""
+    """Run one task after the other in this process."""
 
     workers = 1
 
     def run(self, task: Callable[[int], T], indices: Sequence[int]) -> Iterator[tuple[int, T | Exception]]:
+        """Yield ``(index, result or exception)`` for every index, in the given order."""
         for index in indices:
-            answer = _tried(task, index)
+            result = _try(task, index)
             interrupt.check()
-            yield index, answer
+            yield index, result
 
 
-def _tried(task: Callable[[int], T], index: int) -> T | Exception:
+def _try(task: Callable[[int], T], index: int) -> T | Exception:
     staged = _Staged(task)
     last: Exception | None = None
     for _ in range(TRIES):
@@ -63,7 +64,7 @@ def _tried(task: Callable[[int], T], index: int) -> T | Exception:
             return staged(index)
         except _ENDS_THE_RUN:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a model raises costs its own block only
+        except Exception as error:  # noqa: BLE001 - whatever a model raises must stop its own block only
             last = error
     assert last is not None
     return last
@@ -71,7 +72,7 @@ def _tried(task: Callable[[int], T], index: int) -> T | Exception:
 
 @dataclass(frozen=True)
 class _Staged(Generic[T]):
-    """A task that says in whatever process it runs which stage of the work this is."""
+    """A task that announces the stage of the work in the process that runs it."""
 
     task: Callable[[int], T]
 
@@ -81,18 +82,19 @@ class _Staged(Generic[T]):
 
 
 class DaskExecutor:
-    """The blocks of a slide as a lazy Dask graph on a ``distributed`` cluster.
+    """Run the tasks as a Dask graph on a ``distributed`` cluster.
 
-    The scheduler gives a dead worker's block to another one. Keys hold a step and numbers, nothing else:
-    a dashboard and logs show them, and of a task's fields Dask would put the slide's path there.
+    The scheduler gives the task of a dead worker to another worker. The keys of the graph hold only the
+    task's class and numbers: dashboards and logs show keys, and Dask's own would contain the slide's path.
     """
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        # counted once: a worker that is just being restarted still counts
+        # counted once, so that a worker that is being restarted still counts
         self.workers = max(1, sum(client.nthreads().values()))
 
     def run(self, task: Callable[[int], T], indices: Sequence[int]) -> Iterator[tuple[int, T | Exception]]:
+        """Yield ``(index, result or exception)`` for every index, in the order in which they end."""
         import dask
         from distributed import as_completed
 
@@ -104,11 +106,11 @@ class DaskExecutor:
         try:
             for future in as_completed(futures, loop=self._client.loop):
                 error = future.exception()
-                answer: T | Exception = future.result() if error is None else _as_exception(error)
+                result: T | Exception = future.result() if error is None else _as_exception(error)
                 interrupt.check()
-                if isinstance(answer, _ENDS_THE_RUN):
-                    raise answer
-                yield index_of[future.key], answer
+                if isinstance(result, _ENDS_THE_RUN):
+                    raise result
+                yield index_of[future.key], result
                 future.release()
         finally:
             self._client.cancel(futures)
@@ -119,7 +121,7 @@ def _as_exception(error: BaseException) -> Exception:
 
 
 def check_workers(workers: int | str) -> None:
-    """RequestError for what is neither a number of processes nor an address."""
+    """Raise RequestError for what is neither a number of processes nor an address."""
     if isinstance(workers, int) and workers < 1:
         raise RequestError(f"--workers {workers}: needed a number of at least 1, or a scheduler's address.")
     if isinstance(workers, str) and not _ADDRESS.fullmatch(workers):
@@ -129,16 +131,24 @@ def check_workers(workers: int | str) -> None:
 
 @contextmanager
 def make_executor(workers: int | str) -> Iterator[Executor]:
-    """1: serial. N > 1: a LocalCluster of N processes on loopback. An address: the cluster there."""
+    """Yield the executor for ``workers``.
+
+    Args:
+        workers: 1 for this process; N > 1 for N new processes on this machine; or the address of a Dask
+            scheduler.
+
+    Raises:
+        RequestError: ``workers`` is neither, or no cluster answers.
+    """
     check_workers(workers)
     if workers == 1:
         yield SerialExecutor()
         return
     import dask
-    import distributed  # noqa: F401 - its defaults first: else the end of `set` takes them away with ours
+    import distributed  # noqa: F401 - must set its defaults before `set`, which would remove them at its end
 
-    patience = {"distributed.scheduler.no-workers-timeout": f"{WAIT_FOR_WORKERS_S}s"}
-    with dask.config.set(patience), _client(workers) as client:
+    settings = {"distributed.scheduler.no-workers-timeout": f"{WAIT_FOR_WORKERS_S}s"}
+    with dask.config.set(settings), _client(workers) as client:
         yield DaskExecutor(client)
 
 
@@ -166,8 +176,8 @@ def _client(workers: int | str) -> Iterator[Any]:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Threads and processes begun in here never see SIGINT: Ctrl-C is for this one to answer, once."""
-    resource_tracker.ensure_running()  # its start would unblock the signal again
+    """Keep SIGINT from threads and processes that are started here: only this process handles Ctrl-C."""
+    resource_tracker.ensure_running()  # started later, it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -178,7 +188,7 @@ def _without_ctrl_c() -> Iterator[None]:
 def _local_cluster(workers: int) -> Any:
     from distributed import LocalCluster
 
-    # dashboard off and loopback only: the protocol has no authentication
+    # no dashboard, and local connections only: the protocol has no authentication
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

@@ -1,8 +1,8 @@
-"""What a run has finished so far: the folder ``X.zarr.partial``.
+"""Keep what a run has finished so far in the folder ``X.zarr.partial``.
 
-A step's result is one file, written beside, synced and renamed: the file is there or it is not, and a
-kill -9 at any moment costs the steps in flight. Nothing here looks at a modification time. The folder
-is locked by the kernel for as long as its owner lives, so a dead owner's claim needs no clean-up.
+The result of a step is one file, written under another name, synced and renamed: it is complete or absent,
+and a run that is killed loses only the steps in progress. No modification time is used. The folder is locked
+as long as its run lives; the operating system releases the lock of a process that died.
 """
 
 from __future__ import annotations
@@ -29,36 +29,39 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Journal:
-    """The results on disk of one unfinished run. Picklable: workers write to it themselves."""
+    """The results on disk of one unfinished run. It can be pickled: workers write to it themselves."""
 
     folder: Path
 
     def has(self, step: str, index: int) -> bool:
+        """Return whether this result is there."""
         return self._file(step, index).exists()
 
     def missing(self, step: str, indices: Sequence[int]) -> list[int]:
+        """Return the indices whose results are not there."""
         return [i for i in indices if not self.has(step, i)]
 
     def save(self, step: str, index: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write the result of one step as named arrays."""
         path = self._file(step, index)
         path.parent.mkdir(exist_ok=True)
         with atomic_file(path) as file:
             write_columns(file, arrays)
 
     def load(self, step: str, index: int, names: Sequence[str] | None = None) -> Arrays:
-        """The arrays of one step, or only the named ones (the others are not read from disk)."""
+        """Return the arrays of one result, or only the named ones; the others are not read from disk."""
         path = self._file(step, index)
         try:
             return read_columns(path, names)
         except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
             raise StoreError(
                 f"{path} is damaged ({type(error).__name__}). Delete that file and run the same command "
-                "again: only its block is redone."
+                "again: only its block is computed again."
             ) from error
 
     @property
     def publish_folder(self) -> Path:
-        """Where the final store is built, under this folder so that one rename publishes it."""
+        """Where the store is built: inside this folder, so that one rename publishes it."""
         return self.folder / "publish.zarr"
 
     def _file(self, step: str, index: int) -> Path:
@@ -67,7 +70,12 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Journal]:
-    """Begin a run in ``folder`` or go on with the one that is there, if it is the same run."""
+    """Start a run in ``folder``, or continue the run that is there.
+
+    Raises:
+        InputChanged: The run that is there has another manifest.
+        OutputError: The folder cannot be written, or another process works in it.
+    """
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -80,7 +88,7 @@ def open_journal(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Journal]
 
 
 def discard(folder: Path) -> None:
-    """Remove an unfinished run, unless somebody is at work on it."""
+    """Remove an unfinished run; raise OutputError if a process works on it."""
     if folder.exists():
         with _locked(folder):
             shutil.rmtree(folder)
@@ -90,13 +98,20 @@ def discard(folder: Path) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     handle = _open_lock(folder)
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(handle):
             raise OutputError(
-                f"{folder} belongs to a run that is still going. Wait for it, or give another --out."
-            ) from None
+                f"{folder} is used by a run that is still running. Wait until it ends, or give another --out."
+            )
         yield
+
+
+def _try_lock(handle: IO[str]) -> bool:
+    """Lock the open file until it is closed; return False if another process holds the lock."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open_lock(folder: Path) -> IO[str]:
@@ -110,7 +125,7 @@ def _open_lock(folder: Path) -> IO[str]:
 
 def _same_run(folder: Path, manifest: Mapping[str, Any]) -> None:
     path = folder / _MANIFEST
-    # through JSON, so that tuples and lists compare as the file has them
+    # through JSON, so that tuples become lists as in the file
     wanted = json.loads(json.dumps(manifest))
     if not path.exists():
         _clear(folder)
@@ -120,20 +135,20 @@ def _same_run(folder: Path, manifest: Mapping[str, Any]) -> None:
     changes = differences(json.loads(path.read_text()), wanted)
     if changes:
         raise InputChanged(
-            f"{folder} holds an unfinished run with other settings: {'; '.join(changes)}. Run with the "
-            "settings it was begun with to finish it, or pass --overwrite to begin anew."
+            f"{folder} holds an unfinished run with other settings: {'; '.join(changes)}. Run with "
+            "the earlier settings to finish it, or pass --overwrite to start over."
         )
 
 
 def _clear(folder: Path) -> None:
-    """Steps without a manifest are what a removal that was killed left: nobody knows their settings."""
-    for left in folder.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
+    """Remove results without a manifest: an interrupted removal left them; their settings are unknown."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names with both values, for every setting in which two nested mappings differ.
+    """Return a text for every setting in which two nested mappings differ: dotted name and both values.
 
     >>> differences({"grid": {"tile_px": 512}}, {"grid": {"tile_px": 1024}})
     ['grid.tile_px was 512, now 1024']
@@ -149,7 +164,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str
 
 
 def publish(journal: Journal, store: Path) -> None:
-    """The one moment in which the run becomes a result; a store it replaces goes with the journal."""
+    """Rename the finished store to its final name, then remove the journal and the store it replaces."""
     if store.exists():
         store.replace(journal.folder / "replaced")
     journal.publish_folder.replace(store)

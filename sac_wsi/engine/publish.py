@@ -73,7 +73,7 @@ def _page_box(page_row: int, page_column: int) -> Box:
 
 
 def _number(journal: Journal, grid: Grid, page_row: int, before: int) -> dict[int, _Numbered]:
-    """Number the nuclei anchored in one row of pages, by block.
+    """Give ids to the nuclei anchored in one row of pages, by block.
 
     An id is the rank by anchor in the whole slide; nuclei with equal anchors are ordered by their UUIDs.
     ``before`` is the number of nuclei in the rows of pages above.

@@ -1,1 +1,1 @@
-"""One zarr per slide: columns, label pyramid, the run that made it, its outputs."""
+"""Read and write the store, one zarr per slide: columns, label pyramid, provenance, outputs."""

@@ -1,14 +1,16 @@
-"""The store: one zarr (v3) per slide. The root group is the label pyramid itself, as NGFF 0.5 wants it.
+"""Read and write the nuclei of the store, one zarr (v3) per slide.
+
+The root group is the label pyramid itself, as NGFF 0.5 asks:
 
     X.zarr/            OME-Zarr label image; attributes "ome" and "sac_wsi" (provenance)
       0, 1, 2 ...      uint32 y x, nearest neighbour
       nuclei/          one array per column of ``NucleusRows``; ragged ones with their ``*_start``
         page_start     first row of each page of the frame
       tissue           the tissue mask, uint8
-      tile_status      what became of each tile, uint8
+      tile_status      how the work on each tile ended, uint8: 0 no tissue, 1 done, 2 failed
 
-Rows stand by page (a square of the frame, row by row) and by id within it. Pages belong to the format,
-not to the run: neither tiles nor blocks show in the order.
+Rows are ordered by page (a square of the frame; pages row by row) and by id within a page. The size of a page
+is part of the format, so tiles and blocks do not change the order.
 """
 
 from __future__ import annotations
@@ -50,16 +52,16 @@ _COLUMNS: dict[str, tuple[type[np.generic], int]] = {
 _CHUNK_ROWS = 2 * ROWS_AT_ONCE
 _CHUNK_RAGGED = 1 << 19
 _REACH_PX = 512
-"""No mask reaches further from its anchor: a halo is a small part of a tile."""
+"""Masks reach less far from their anchors, because halos are narrower."""
 
 
 def compressor() -> Any:
-    """Fast, and with a checksum: a flipped bit is found when it is read."""
+    """Return a fast codec with a checksum, so that damage is found when an array is read."""
     return ZstdCodec(level=1, checksum=True)
 
 
 class TableWriter:
-    """Appends rows to a store's columns; holds less than a chunk of each."""
+    """Append rows to the columns of a store; memory holds less than a chunk of each column."""
 
     def __init__(self, store: Path, rows: int, vertices: int, mask_bytes: int) -> None:
         group = zarr.open_group(store, mode="a", path="nuclei")
@@ -82,6 +84,7 @@ class TableWriter:
         self._ends = dict.fromkeys(_RAGGED, 0)
 
     def append(self, rows: NucleusRows) -> None:
+        """Append rows, in the table's order."""
         for name, column in self._columns.items():
             values = getattr(rows, name)
             for flat, start in _RAGGED.items():
@@ -91,12 +94,13 @@ class TableWriter:
             column.append(values)
 
     def close(self) -> None:
+        """Write the rest; raise StoreError if the table did not get the announced number of rows."""
         for name, column in self._columns.items():
             column.close(name)
 
 
 class _ColumnWriter:
-    """Writes whole chunks, so that each is compressed once."""
+    """Write whole chunks, so that each is compressed once."""
 
     def __init__(self, array: zarr.Array[Any], chunk: int) -> None:
         self._array, self._chunk = array, chunk
@@ -117,7 +121,7 @@ class _ColumnWriter:
         if self._waiting_rows:
             self._write(np.concatenate(self._waiting))
         if self._written != self._array.shape[0]:
-            raise StoreError(f"column {name} got {self._written} values, needed {self._array.shape[0]}")
+            raise StoreError(f"Column {name} got {self._written} values, needed {self._array.shape[0]}.")
 
     def _write(self, values: NDArray[Any]) -> None:
         self._array[self._written : self._written + len(values)] = values
@@ -126,7 +130,7 @@ class _ColumnWriter:
 
 @dataclass(frozen=True)
 class Masks:
-    """What drawing needs of some nuclei; as in ``NucleusRows``."""
+    """The columns of ``NucleusRows`` that are needed to draw masks."""
 
     id: NDArray[np.int64]
     box: NDArray[np.int32]
@@ -135,14 +139,14 @@ class Masks:
 
 
 def plain_columns() -> tuple[str, ...]:
-    """Columns with one value or row of values a nucleus."""
+    """Return the names of the columns with one value, or one row of values, for each nucleus."""
     ragged = {*_RAGGED, *_RAGGED.values(), "measurements"}
     return (*(name for name in _COLUMNS if name not in ragged), *MEASUREMENTS)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The nuclei of a published store; reads what is asked for."""
+    """The nuclei of a finished store; reads only the columns and rows that are used."""
 
     store: Path
     _opened: dict[str, StoredArray] = field(default_factory=dict, compare=False, repr=False)
@@ -151,7 +155,7 @@ class Table:
         return int(self._array("id").shape[0])
 
     def column(self, name: str, rows: slice = slice(None)) -> NDArray[Any]:
-        """One column or measurement, whole or in part."""
+        """Return one column or measurement, or some of its rows."""
         if name in MEASUREMENTS:
             return self._array("measurements")[rows, MEASUREMENTS.index(name)]
         if name not in plain_columns():
@@ -159,20 +163,21 @@ class Table:
         return self._array(name)[rows]
 
     def rows(self, first: int, end: int) -> NucleusRows:
+        """Return the rows from ``first`` to before ``end``."""
         return NucleusRows(**self._values(first, end, [f.name for f in fields(NucleusRows)]))
 
     def batches(self) -> Iterator[NucleusRows]:
-        """All rows in order, never more than ``ROWS_AT_ONCE`` at a time."""
+        """Yield all rows in order, at most ``ROWS_AT_ONCE`` at a time."""
         for first, end in _steps(0, len(self)):
             yield self.rows(first, end)
 
     def near(self, box_frame: Box) -> Iterator[NucleusRows]:
-        """Rows of every page from which a mask may reach into the box."""
+        """Yield the rows of all pages from which a mask may reach into the box."""
         for first, end in self._pages_near(box_frame):
             yield self.rows(first, end)
 
     def masks_near(self, box_frame: Box) -> Iterator[Masks]:
-        """The same, but only what drawing needs."""
+        """Yield the same rows as `near`, but only the columns needed to draw masks."""
         for first, end in self._pages_near(box_frame):
             yield Masks(**self._values(first, end, [f.name for f in fields(Masks)]))
 
@@ -212,17 +217,19 @@ def _steps(first: int, end: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array of a published store. Damage is told as such, whatever a codec raises."""
+    """An array of a finished store; whatever a codec raises becomes a StoreError that names the array."""
 
     array: zarr.Array[Any]
     place: str
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
         return self.array.shape
 
     @property
     def attrs(self) -> Mapping[str, Any]:
+        """Attributes of the array."""
         return self.array.attrs
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
@@ -235,6 +242,7 @@ class StoredArray:
 
 
 def open_array(store: Path, name: str) -> StoredArray:
+    """Open an array of a finished store for reading; raise StoreError if it is missing."""
     try:
         return StoredArray(zarr.open_array(store, path=name, mode="r"), f"{store}/{name}")
     except (FileNotFoundError, ValueError, KeyError) as error:
@@ -244,11 +252,15 @@ def open_array(store: Path, name: str) -> StoredArray:
 
 
 def read_provenance(store: Path) -> dict[str, Any]:
-    """What the store says of itself."""
+    """Return the store's attribute ``sac_wsi``: slide, model, settings, counts.
+
+    Raises:
+        StoreError: It is no store, or one of another format.
+    """
     try:
         attributes = zarr.open_group(store, mode="r").attrs.asdict()
     except (FileNotFoundError, ValueError, KeyError) as error:
-        raise StoreError(f"{store} is no zarr group that can be read.") from error
+        raise StoreError(f"{store} cannot be read as a zarr group.") from error
     provenance = attributes.get("sac_wsi")
     if not isinstance(provenance, Mapping):
         raise StoreError(f"{store} was not written by sac-wsi: its attributes have no 'sac_wsi'.")

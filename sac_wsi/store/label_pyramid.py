@@ -1,8 +1,8 @@
-"""The label pyramid, drawn from the table; no two tasks write one shard, which is one file.
+"""Draw the label pyramid from the table of nuclei. No two tasks write the same shard, which is one file.
 
-A label pixel is the nucleus whose mask holds the pixel's centre. A coarser level holds every second pixel
-of the finer one. A shard without nuclei is not written: zarr reads it as 0, and that it was meant to be
-empty stands in the table, which is complete.
+A label pixel has the id of the nucleus whose mask holds the pixel's centre, or 0. A coarser level holds every
+second pixel of the finer one. A shard without nuclei is not written, because zarr reads a missing shard as
+0; whether it should be empty can be checked with the table.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 CHUNK_PX = 1024
 SHARD_PX = 2048
 FINEST_LABEL_MPP = 0.2
+"""Label images are not drawn finer than this, in µm per pixel."""
 
 
 @dataclass(frozen=True)
 class LabelFrame:
     """The base level of the pyramid.
 
-    shape_yx          label pixels
-    mpp               micrometres per label pixel
-    frame_per_label   frame pixels per label pixel
+    Attributes:
+        shape_yx: Label pixels.
+        mpp: Micrometres per label pixel.
+        frame_per_label: Frame pixels per label pixel.
     """
 
     shape_yx: tuple[int, int]
@@ -44,18 +46,18 @@ class LabelFrame:
 
     @property
     def levels(self) -> list[tuple[int, int]]:
-        """Shapes from fine to coarse; the last fits a chunk."""
+        """Shapes of the levels from fine to coarse; the last one fits into one chunk."""
         shapes = [self.shape_yx]
         while max(shapes[-1]) > CHUNK_PX:
             shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
         return shapes
 
     def frame_under(self, label_px: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The frame pixels, along one axis, that hold the centres of label pixels."""
+        """Return the frame pixels, along one axis, that hold the centres of label pixels."""
         return ((label_px + 0.5) * self.frame_per_label).astype(np.int64)
 
     def to_frame(self, box_label: Box) -> Box:
-        """The frame pixels that hold the centres of the box's label pixels."""
+        """Return the box of frame pixels that hold the centres of the box's label pixels."""
         ends = np.array([box_label.y0, box_label.x0, box_label.y1 - 1, box_label.x1 - 1])
         y0, x0, y1, x1 = self.frame_under(ends).tolist()
         return Box(y0, x0, y1 + 1, x1 + 1)
@@ -69,7 +71,7 @@ def label_frame(slide_shape_yx: tuple[int, int], slide_mpp: float, frame: Frame)
 
 
 def create_pyramid(store: Path, frame: LabelFrame, name: str) -> None:
-    """Empty levels and the attributes that make them an OME-Zarr label image."""
+    """Write empty levels, and the attributes of an OME-Zarr label image."""
     group = zarr.open_group(store, mode="a")
     datasets: list[Any] = []
     for level, shape in enumerate(frame.levels):
@@ -95,9 +97,10 @@ def create_pyramid(store: Path, frame: LabelFrame, name: str) -> None:
 
 
 def parts(frame: LabelFrame) -> list[tuple[int, Box]]:
-    """What is drawn in one go: a level, and 2 x 2 of its shards, which make one shard of the next level.
+    """Return the parts that are drawn by one task each: a level, and a box of 2 x 2 of its shards.
 
-    So every second level comes for the cost of writing it. Of a level in one part, all coarser ones do.
+    A task also writes the shard of the next level that these four make, so every second level is not drawn
+    again. If a level is a single part, its task writes all coarser levels.
     """
     found: list[tuple[int, Box]] = []
     for level, shape in list(enumerate(frame.levels))[::2]:
@@ -117,12 +120,13 @@ def _cut(whole: Box, side: int) -> list[Box]:
 
 @dataclass(frozen=True)
 class DrawLabels:
-    """The task: draw one of ``parts(frame)`` from the table, and the coarser levels that follow from it."""
+    """The task: draw one of ``parts(frame)`` from the table, and the coarser levels made from it."""
 
     store: Path
     frame: LabelFrame
 
     def __call__(self, index: int) -> None:
+        """Draw part number ``index``."""
         level, box = parts(self.frame)[index]
         labels = draw_labels(Table(self.store), self.frame, level, box)
         shapes = self.frame.levels
@@ -132,7 +136,7 @@ class DrawLabels:
             self._write(at, (box.y0 // step, box.x0 // step), labels[::step, ::step])
 
     def _write(self, level: int, corner_yx: tuple[int, int], labels: NDArray[np.uint32]) -> None:
-        # looking for empty chunks in a shard that is not empty would cost more than it saves
+        # looking for empty chunks within a shard would cost more time than it saves
         with zarr.config.set({"array.write_empty_chunks": True}):  # `open_array` ignores its `config`
             array: Any = zarr.open_array(self.store, path=str(level), mode="r+")
         y, x = corner_yx
@@ -143,8 +147,10 @@ class DrawLabels:
 
 
 def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box) -> NDArray[np.uint32]:
-    """The labels of a box of one level."""
-    labels = np.full(box.shape, 0, np.uint32)  # unlike `zeros` on huge pages, which are had at once
+    """Return the labels of a box of one level."""
+    labels = np.full(
+        box.shape, 0, np.uint32
+    )  # `full`, not `zeros`: it takes less memory where huge pages are on
     every = 2**level
     base = Box(box.y0 * every, box.x0 * every, (box.y1 - 1) * every + 1, (box.x1 - 1) * every + 1)
     frame_y = frame.frame_under(every * np.arange(box.y0, box.y1))
@@ -156,7 +162,10 @@ def draw_labels(table: Table, frame: LabelFrame, level: int, box: Box) -> NDArra
 
 @njit(cache=True, nogil=True)
 def _draw(ids, box, start, bits, frame_y, frame_x, labels):  # type: ignore[no-untyped-def]
-    """``frame_y`` and ``frame_x`` are the frame pixels under each row and column of ``labels``, rising."""
+    """Write the ids into ``labels``.
+
+    ``frame_y`` and ``frame_x`` are the frame pixels under each row and column of ``labels``, ascending.
+    """
     for i in range(len(ids)):
         y0, x0, y1, x1 = box[i]
         if y1 <= frame_y[0] or x1 <= frame_x[0] or y0 > frame_y[-1] or x0 > frame_x[-1]:

@@ -1,4 +1,4 @@
-"""Where things go: the store's name from the first output's, and what an output that exists means."""
+"""Decide where the outputs go: name the store after the first output, and judge outputs that exist."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ _ENDINGS = (".geojson.gz", ".json.gz")
 
 @dataclass(frozen=True)
 class Outputs:
-    """``files`` are exports to write; the store stands beside the first output."""
+    """The store, and the files to write from it."""
 
     store: Path
     files: tuple[Path, ...]
 
     @property
     def partial(self) -> Path:
+        """Folder of the unfinished store."""
         return self.store.with_name(self.store.name + PARTIAL)
 
 
 def plan_outputs(outs: Sequence[Path]) -> Outputs:
-    """The outputs as asked for, by their extensions; an extension nobody knows is refused here.
+    """Return the outputs for the paths that the user gave; raise OutputError for an unknown extension.
 
     >>> plan_outputs([Path("a/A12.geojson.gz"), Path("a/A12.png")]).store.as_posix()
     'a/A12.zarr'
@@ -46,11 +47,12 @@ def plan_outputs(outs: Sequence[Path]) -> Outputs:
         export_form(out)
     stores = {out for out in outs if out.suffix == STORE}
     if len(stores) > 1:
-        raise OutputError(f"Two stores asked for: {', '.join(map(str, sorted(stores)))}. Give one.")
+        raise OutputError(f"Two stores given: {', '.join(map(str, sorted(stores)))}. Give one.")
     return Outputs(stores.pop() if stores else store_beside(outs[0]), files)
 
 
 def store_beside(out: Path) -> Path:
+    """Return the path of the store beside an output."""
     for ending in _ENDINGS:
         if out.name.endswith(ending):
             return out.with_name(out.name.removesuffix(ending) + STORE)
@@ -58,7 +60,7 @@ def store_beside(out: Path) -> Path:
 
 
 def check_writable(outputs: Outputs) -> None:
-    """Find out now, not after hours: every folder must take a file."""
+    """Raise OutputError if an output cannot be written: better now than after hours of work."""
     for folder in {path.parent for path in (outputs.store, *outputs.files)}:
         if not folder.is_dir():
             raise OutputError(f"There is no folder {folder}. Make it first: mkdir -p '{folder}'.")
@@ -76,14 +78,14 @@ def check_writable(outputs: Outputs) -> None:
 
 
 def refuse_input(files: Sequence[Path], slide: Path) -> None:
-    """Not even --overwrite replaces the slide by its own labels or picture."""
+    """Raise OutputError if a file is the slide itself: not even --overwrite replaces it."""
     for path in files:
         if path.exists() and slide.exists() and path.samefile(slide):
             raise OutputError(f"{path} is the slide itself. Give another --out.")
 
 
 def _refuse_unless(is_kind: Callable[[int], bool], path: Path, kind: str) -> None:
-    """Before anything opens it: what stands under an output's name is of that kind, or nothing is there."""
+    """Raise OutputError if the path exists and is a link or not of this kind; nothing is opened."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -91,21 +93,21 @@ def _refuse_unless(is_kind: Callable[[int], bool], path: Path, kind: str) -> Non
     except OSError as error:
         raise OutputError(f"Cannot write {path}: {error.strerror}. Give another --out.") from error
     if stat.S_ISLNK(mode):
-        raise OutputError(f"{path} is a link; nothing is written through links. Give its target's name.")
+        raise OutputError(f"{path} is a link; outputs are not written through links. Give its target.")
     if not is_kind(mode):
-        raise OutputError(f"{path} is there and is not {kind}. Give another --out.")
+        raise OutputError(f"{path} exists and is not {kind}. Give another --out.")
 
 
 def missing_files(outputs: Outputs, run_id: str) -> list[Path]:
-    """The files still to be written; one that another run wrote is refused."""
+    """Return the files still to be written; raise OutputError for one that another run wrote."""
     missing = []
     for path in outputs.files:
         if not os.path.lexists(path):
             missing.append(path)
         elif _run_of(path) != run_id:
             raise OutputError(
-                f"{path} exists and is not of this run: another slide, other settings or another program "
-                "made it. Pass --overwrite to replace it, or give another --out."
+                f"{path} exists and was made from another slide, with other settings or by another program. "
+                "Pass --overwrite to replace it, or give another --out."
             )
     return missing
 
@@ -119,16 +121,16 @@ def _run_of(path: Path) -> str | None:
 
 
 def find_store(run: Path) -> Path:
-    """The store that RUN means: itself, or the one that made the output named."""
+    """Return the store: ``run`` itself, or the store from which the output ``run`` was written."""
     if run.suffix == STORE:
         store = run
     else:
         if not run.is_file():
-            raise OutputError(f"There is no {run}. Name a store (X.zarr) or an output that a run wrote.")
+            raise OutputError(f"There is no {run}. Give a store (X.zarr) or an output that a run wrote.")
         header = read_header(run)
         if not header or "store" not in header:
             raise StoreError(
-                f"{run} does not say which store it came from: not written by sac-wsi. Name the store itself."
+                f"{run} does not name its store: it was not written by sac-wsi. Give the store itself."
             )
         store = Path(os.path.normpath(run.parent / str(header["store"])))
     if store.is_dir():
@@ -136,6 +138,6 @@ def find_store(run: Path) -> Path:
     partial = store.with_name(store.name + PARTIAL)
     if partial.is_dir():
         raise StoreError(
-            f"{store} is not finished ({partial.name} is there). Run the same `segment` command to go on."
+            f"{store} is not finished ({partial.name} is there). Run the same `segment` command to finish it."
         )
-    raise StoreError(f"There is no store {store}. It may have been moved, or discarded (--discard-store).")
+    raise StoreError(f"There is no store {store}. It may have been moved, or removed by --discard-store.")

@@ -1,4 +1,4 @@
-"""A finished run, as Python sees it."""
+"""Give Python access to a finished run: provenance, nuclei, labels, exports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did, for people and for machines."""
+    """What a run did.
+
+    Attributes:
+        store: Path of the store.
+        outputs: Paths of the files that were asked for.
+        run_id: Hash of all that decides the result.
+        nuclei: Number of nuclei.
+        tiles: Number of tiles by status: done, failed, skipped (no tissue).
+        dropped: Number of dropped nuclei by reason.
+        failures: Tiles that failed, with the reason.
+        tissue_mm2: Area of the tissue.
+        seconds: Seconds by stage, as far as this call did them.
+        wall_seconds: Seconds of the whole call.
+        workers: Number of tasks at a time.
+        reused: True if the store was finished before.
+        warnings: What the user should know.
+    """
 
     store: str
     outputs: tuple[str, ...]
@@ -45,12 +61,13 @@ class Summary:
         return max(self.seconds, key=lambda stage: self.seconds[stage]) if self.seconds else None
 
     def to_json(self) -> dict[str, Any]:
+        """Return the summary as a dictionary, with the bottleneck."""
         return {**asdict(self), "bottleneck": self.bottleneck}
 
 
 @dataclass(frozen=True)
 class Run:
-    """What `segment` left behind. Needs neither the slide nor a model.
+    """The result of `segment`. It needs neither the slide nor a model.
 
     >>> from tempfile import mkdtemp
     >>> from sac_wsi import segment_slide
@@ -69,14 +86,14 @@ class Run:
 
     @classmethod
     def open(cls, run: str | os.PathLike[str]) -> Run:
-        """From a store's path or any output that names it."""
+        """Open a run by its store, or by any output that names the store."""
         opened = cls(find_store(Path(run)))
         read_provenance(opened.store)
         return opened
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Slide, model, settings, counts: all that is known of how this came about."""
+        """How the store was made: slide, model, settings, counts."""
         return read_provenance(self.store)
 
     @property
@@ -85,13 +102,14 @@ class Run:
         return NucleiTable(Table(self.store))
 
     def labels(self, level: int = 0) -> da.Array:
-        """The label image as a lazy array: 0 is background, otherwise the nucleus's id."""
+        """Return a level of the label image as a lazy array: 0 is background, else the id of the nucleus."""
         import dask.array
 
         return dask.array.from_zarr(open_array(self.store, str(level)).array)
 
     @property
     def label_frame(self) -> LabelFrame:
+        """Size and resolution of the label image."""
         from sac_wsi.store.label_pyramid import LabelFrame
 
         known = self.provenance["labels"]
@@ -103,14 +121,14 @@ class Run:
         return Path(self.store.parent / self.provenance["slide"]["path"])
 
     def slide_path(self, moved_to: Path | None = None) -> Path:
-        """Where the slide is, or should be."""
+        """Return the path of the slide; raise OutputError if it is not there."""
         slide = moved_to or self.slide_place
         if not slide.exists():
-            raise OutputError(f"The slide is not at {slide}. Pass --slide with the place it has moved to.")
+            raise OutputError(f"The slide is not at {slide}. Pass --slide with its new path.")
         return slide
 
     def header(self, path: Path) -> dict[str, Any]:
-        """What the export at ``path`` says of its origin."""
+        """Return what the export at ``path`` states about its origin."""
         known = self.provenance
         return {
             "store": os.path.relpath(self.store.absolute(), path.absolute().parent),
@@ -122,12 +140,12 @@ class Run:
         }
 
     def to_geojson(self, path: str | os.PathLike[str]) -> Path:
-        """Write the nuclei as `.geojson`, `.geojson.gz` or `.zip`; an existing file is replaced."""
+        """Write the nuclei as `.geojson`, `.geojson.gz` or `.zip`; replace an existing file."""
         self.export(Path(path))
         return Path(path)
 
     def export(self, path: Path) -> str | None:
-        """Write one output in the form its extension asks for; returns advice, if there is any."""
+        """Write one output in the format of its extension; return advice for the user, if there is any."""
         if export_form(path) in (Form.TIFF, Form.PNG):
             from sac_wsi.export.label_image import write_label_image
 
@@ -153,8 +171,9 @@ class NucleiTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Names of the columns and measurements."""
         return plain_columns()
 
     def batches(self) -> Iterator[NucleusRows]:
-        """Everything, polygons and masks included, a few thousand nuclei at a time."""
+        """Yield all columns, polygons and masks included, a few thousand nuclei at a time."""
         return self.table.batches()

@@ -1,1 +1,1 @@
-"""The pure core: tiles, who owns a nucleus, whole images; what a segmenter is."""
+"""The pure core: the tile grid, stitching, images in memory, and the protocol of segmenters."""

@@ -1,8 +1,8 @@
-"""Where the slide is cut. Micrometres become pixels here and nowhere else.
+"""Cut the slide into tiles. Micrometres become pixels here and nowhere else.
 
-Cores partition the slide; a tile is read with a halo around its core, so that whatever is anchored in
-the core is seen whole. Blocks group tiles: the unit of work, of checkpointing, of retry. The tile grid
-decides the result and belongs to the config's hash; the grouping into blocks never does.
+The cores of the tiles partition the slide. A tile is read with a halo around its core, so that each nucleus
+anchored in the core is seen whole. Tiles are grouped into blocks, which are computed, saved and tried again
+as one. The tile grid influences the result and is part of the config's hash; the blocks never are.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from sac_wsi.geometry import Box
 class GridSettings:
     """How a slide is cut into tiles.
 
-    tile_px       side of a tile as the model sees it, halo included; the model's own, else 1024
-    halo_um       margin read around a core; must exceed the largest nucleus plus the tolerance; the model's
-                  own, else 24
-    tolerance_px  how far outside its core a tile may claim a nucleus
-    block_tiles   tiles a side in one block of work
+    Attributes:
+        tile_px: Side of a tile in pixels as the model sees it, halo included; by default the model's own,
+            or 1024.
+        halo_um: Width in micrometres of the margin that is read around a core; it must exceed the largest
+            nucleus plus the tolerance; by default the model's own, or 24.
+        tolerance_px: How far outside its core a tile may claim a nucleus, in pixels.
+        block_tiles: Number of tiles along each side of a block of work.
     """
 
     tile_px: int | None = None
@@ -31,7 +33,7 @@ class GridSettings:
     block_tiles: int = 4
 
     def resolved(self, tile_px: int = 1024, halo_um: float = 24.0) -> GridSettings:
-        """With these values where none were chosen."""
+        """Return the settings with these values for the fields that are None."""
         return replace(
             self,
             tile_px=tile_px if self.tile_px is None else self.tile_px,
@@ -41,7 +43,7 @@ class GridSettings:
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile, boxes in frame pixels. ``read`` is clipped to the frame."""
+    """One tile; its boxes are in frame pixels, and ``read`` is the core with its halo inside the frame."""
 
     index: int
     core: Box
@@ -50,7 +52,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle of tiles, in row-major order; boxes in frame pixels."""
+    """A rectangle of tiles in row-major order; its boxes are in frame pixels."""
 
     index: int
     core: Box
@@ -59,12 +61,13 @@ class Block:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
+        """All tiles, row by row."""
         return tuple(tile for row in self.rows for tile in row)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The cut of one frame. Build it with :func:`make_grid`."""
+    """The tiles and blocks of one frame. Build it with `make_grid`."""
 
     frame: Box
     core_px: int
@@ -74,30 +77,36 @@ class Grid:
 
     @property
     def tiles_yx(self) -> tuple[int, int]:
+        """Number of rows and columns of tiles."""
         return _ceil_div(self.frame.height, self.core_px), _ceil_div(self.frame.width, self.core_px)
 
     @property
     def blocks_yx(self) -> tuple[int, int]:
+        """Number of rows and columns of blocks."""
         rows, cols = self.tiles_yx
         return _ceil_div(rows, self.block_tiles), _ceil_div(cols, self.block_tiles)
 
     @property
     def tile_count(self) -> int:
+        """Number of tiles."""
         rows, cols = self.tiles_yx
         return rows * cols
 
     @property
     def block_count(self) -> int:
+        """Number of blocks."""
         rows, cols = self.blocks_yx
         return rows * cols
 
     def tile(self, index: int) -> Tile:
+        """Return a tile by its index, row by row over the frame."""
         row, col = divmod(index, self.tiles_yx[1])
         y0, x0 = row * self.core_px, col * self.core_px
         core = Box(y0, x0, y0 + self.core_px, x0 + self.core_px).intersect(self.frame)
         return Tile(index, core, core.dilate(self.halo_px).intersect(self.frame))
 
     def block(self, index: int) -> Block:
+        """Return a block by its index, row by row over the frame."""
         tile_rows, tile_cols = self.tiles_yx
         row, col = divmod(index, self.blocks_yx[1])
         n = self.block_tiles
@@ -110,7 +119,7 @@ class Grid:
         return Block(index, core, core.dilate(self.halo_px).intersect(self.frame), rows)
 
     def blocks_touching(self, box_frame: Box) -> list[int]:
-        """Blocks whose core meets the box, in order."""
+        """Return the indices of the blocks whose core meets the box, in ascending order."""
         side = self.core_px * self.block_tiles
         inside = box_frame.intersect(self.frame)
         if inside.empty:
@@ -123,38 +132,61 @@ class Grid:
         ]
 
     def neighbours(self, block_index: int) -> list[int]:
-        """Blocks whose nuclei may overlap this block's: those that this one and they read in common."""
+        """Return the blocks whose nuclei may overlap this block's: both read some pixels in common."""
         reach = self.block(block_index).core.dilate(2 * self.halo_px)
         return [i for i in self.blocks_touching(reach) if i != block_index]
 
 
-def make_grid(frame_shape_yx: tuple[int, int], frame_mpp: float, settings: GridSettings) -> Grid:
+@dataclass(frozen=True)
+class SettingNames:
+    """Names under which the messages show the settings of the grid."""
+
+    tile_px: str = "grid.tile_px"
+    halo_um: str = "grid.halo_um"
+
+
+def make_grid(
+    frame_shape_yx: tuple[int, int],
+    frame_mpp: float,
+    settings: GridSettings,
+    names: SettingNames = SettingNames(),
+) -> Grid:
     """Cut a frame of the given size and resolution.
 
     >>> make_grid((3000, 2000), 0.5, GridSettings(tile_px=1024, halo_um=24.0)).tiles_yx
     (4, 3)
+
+    Args:
+        frame_shape_yx: Pixels of the frame.
+        frame_mpp: Micrometres per pixel of the frame.
+        settings: Fields that are None take their defaults.
+        names: Names of the settings in the messages, for callers whose settings have other names.
+
+    Raises:
+        ConfigError: No grid is possible; the message names the setting to change.
     """
     settings = settings.resolved()
     assert settings.tile_px is not None
     assert settings.halo_um is not None
-    if settings.halo_um <= 0 or settings.tolerance_px < 0 or settings.block_tiles < 1:
-        raise ConfigError(
-            f"grid.halo_um {settings.halo_um}, grid.tolerance_px {settings.tolerance_px}, "
-            f"grid.block_tiles {settings.block_tiles}: needed above 0, at least 0, at least 1."
-        )
+    if settings.halo_um <= 0:
+        raise ConfigError(f"{names.halo_um} is {settings.halo_um}: needed more than 0.")
+    if settings.tolerance_px < 0:
+        raise ConfigError(f"grid.tolerance_px is {settings.tolerance_px}: needed 0 or more.")
+    if settings.block_tiles < 1:
+        raise ConfigError(f"grid.block_tiles is {settings.block_tiles}: needed 1 or more.")
     halo_px = math.ceil(settings.halo_um / frame_mpp)
     core_px = settings.tile_px - 2 * halo_px
     least_px = 2 * settings.tolerance_px + 16
     if core_px < least_px:
         raise ConfigError(
-            f"grid.tile_px {settings.tile_px} leaves a core of {core_px} px after two halos of "
+            f"{names.tile_px} {settings.tile_px} leaves a core of {core_px} px after two halos of "
             f"{halo_px} px ({settings.halo_um} µm at {frame_mpp:.4g} µm/px); needed at least {least_px}. "
-            f"Pass --set grid.tile_px={2 * halo_px + 512} or a smaller grid.halo_um."
+            f"Pass --set {names.tile_px}={2 * halo_px + 512} or a smaller {names.halo_um}."
         )
     if halo_px <= settings.tolerance_px:
         raise ConfigError(
-            f"grid.halo_um {settings.halo_um} is {halo_px} px, not more than grid.tolerance_px "
-            f"{settings.tolerance_px}: nuclei on seams would be cut. Pass --set grid.halo_um=24."
+            f"{names.halo_um} {settings.halo_um} is {halo_px} px, not more than grid.tolerance_px "
+            f"{settings.tolerance_px}: nuclei on seams would be cut. Pass --set {names.halo_um}=24."
         )
     return Grid(Box.of_shape(frame_shape_yx), core_px, halo_px, settings.tolerance_px, settings.block_tiles)
 

@@ -1,4 +1,4 @@
-"""What a model is to the engine: a batch of RGB tiles in, the nuclei of each tile out."""
+"""Define what the engine needs of a model: it takes a batch of RGB tiles and returns the nuclei of each."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RgbTile:
-    """Pixels of one tile. ``read`` is its place in the frame (pixels at the model's resolution)."""
+    """Pixels of one tile.
+
+    Attributes:
+        rgb: (h, w, 3) pixels.
+        read: The tile's place in the frame, in pixels at the model's resolution.
+    """
 
     rgb: NDArray[np.uint8]
     read: Box
 
 
 class Segmenter(Protocol):
-    """Anything that finds nuclei. It is pickled to workers, so it holds settings, not handles.
+    """Anything that finds nuclei.
 
-    The answer for a tile depends on that tile alone (not on its companions in the batch), nuclei are
-    in frame coordinates (the tile's corner added), each mask is one 4-connected component.
+    It is pickled and sent to workers, so it holds settings, not open files. The result for a tile depends on
+    that tile alone, not on the others in the batch. Nuclei are in frame coordinates (the tile's corner is
+    added), and each mask is one 4-connected component.
     """
 
     @property
@@ -37,49 +43,54 @@ class Segmenter(Protocol):
 
     @property
     def mpp(self) -> float:
-        """Micrometres per pixel that the tiles should have."""
+        """Micrometres per pixel of the tiles that it takes."""
 
     @property
     def fingerprint(self) -> str:
-        """Hash of weights and settings: same fingerprint, same answer. Part of every nucleus's UUID."""
+        """Hash of weights and settings: equal fingerprints give equal results. Part of every UUID."""
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
-        """The nuclei of each tile, in frame coordinates."""
+        """Return the nuclei of each tile, in frame coordinates."""
 
 
 @runtime_checkable
 class ModelSegmenter(Segmenter, Protocol):
-    """A trained model: it knows what it was made for, and listens to a person."""
+    """A trained model: it states what it was trained for, and accepts a person's points."""
 
     @property
     def mpp_range(self) -> tuple[float, float]:
-        """Slides it was made for, µm per level-0 pixel."""
+        """Lowest and highest resolution of slides that it was trained for, in µm per level-0 pixel."""
 
     @property
     def tile_px(self) -> int:
-        """Largest tile it takes."""
+        """Side of the largest tile that it takes."""
 
     @property
     def halo_um(self) -> float:
-        """Margin that a tile needs."""
+        """Width of the halo that it needs, in micrometres."""
 
     @property
     def licence(self) -> str:
-        """Of its weights."""
+        """Licence of its weights."""
 
     @property
     def non_commercial(self) -> bool:
         """Whether that licence forbids commercial use."""
 
     def load(self) -> None:
-        """Read the weights now: whatever is wrong with them should show before any work is done."""
+        """Read the weights now, so that an error in them shows before any work is done."""
 
     def with_points(self, points_yx: NDArray[np.int32], positive: NDArray[np.bool_]) -> ModelSegmenter:
-        """Itself with a person's points, pixels of the frame."""
+        """Return a copy that uses a person's points.
+
+        Args:
+            points_yx: (N, 2) y, x in pixels of the frame.
+            positive: (N,) True where the point marks a nucleus, False where there is none.
+        """
 
 
 def terms_warning(segmenter: Segmenter) -> list[str]:
-    """What has to be said each time weights are used that are not for every use."""
+    """Return a warning, in a list, if the model's weights forbid commercial use; otherwise an empty list."""
     if isinstance(segmenter, ModelSegmenter) and segmenter.non_commercial:
         return [f"the weights of {segmenter.name} are for non-commercial use only ({segmenter.licence})"]
     return []

@@ -1,14 +1,14 @@
-"""Seams: each nucleus once, whole, and nobody's pixel twice.
+"""Stitch the tiles: each nucleus once and whole, and no pixel in two nuclei.
 
-    claim     per tile    a tile keeps what is anchored in its core, with a few pixels of tolerance, and
+    claim     per tile    a tile keeps the nuclei anchored in its core, with a few pixels of tolerance, and
                           drops masks that its artificial edges cut
     overlaps  per block   which masks share pixels, and how many
-    decide    per slide   where two masks are the same nucleus, the better one stays (greedy in a total
-                          order: the outcome does not depend on how the work was cut)
-    trim      per block   pixels that two different nuclei both hold go to the better one
+    decide    per slide   where two masks show the same nucleus, the better one stays (greedy in a total
+                          order, so the result does not depend on the blocks)
+    trim      per block   pixels in two different nuclei go to the better one
 
-The order is total: score, area, anchor, box, mask bytes, tile. Every step looks at masks in frame
-coordinates only, so blocks, workers and their timing cannot be seen in the result.
+The total order is: score, area, anchor, box, mask bytes, tile. Every step uses masks in frame coordinates
+only, so blocks, workers and their timing do not change the result.
 """
 
 from __future__ import annotations
@@ -29,18 +29,23 @@ if TYPE_CHECKING:
     from sac_wsi.tiling.grid import Tile
 
 SAME_NUCLEUS = 0.4
-"""Two masks that share more than this part of the smaller one are one nucleus seen twice: for equal
-circles the point where their centres are one radius apart."""
+"""Two masks are the same nucleus if they share more than this part of the smaller one. For equal circles this
+is where their centres are one radius apart."""
 
 REMNANT = 0.5
-"""A nucleus that loses more than this part of its pixels to better ones was no nucleus of its own."""
+"""A nucleus that loses more than this part of its pixels to better ones is dropped as a remnant."""
 
 IntPairs = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Pairs of nuclei (positions in two lists) whose masks share ``shared_px`` pixels."""
+    """Pairs of nuclei whose masks share pixels.
+
+    Attributes:
+        pair: (P, 2) positions in two lists of nuclei, or in the same one.
+        shared_px: (P,) number of shared pixels.
+    """
 
     pair: IntPairs
     shared_px: NDArray[np.int32]
@@ -53,7 +58,7 @@ class Overlaps:
 
 
 def claim(nuclei: Nuclei, tile: Tile, frame: Box, tolerance_px: int) -> tuple[Nuclei, int]:
-    """What the tile owns, and how many nuclei anchored in its core were cut by the halo's end.
+    """Return the nuclei that the tile keeps, and how many of its nuclei the edge of its halo cut.
 
     A cut nucleus is larger than the halo allows; it is dropped, counted and reported.
     """
@@ -66,7 +71,7 @@ def claim(nuclei: Nuclei, tile: Tile, frame: Box, tolerance_px: int) -> tuple[Nu
 
 
 def _cut_by_artificial_edge(box: NDArray[np.int32], read: Box, frame: Box) -> NDArray[np.bool_]:
-    """A mask that touches an edge of the tile goes on beyond it, unless the slide ends there too."""
+    """Return True for masks that touch an edge of the tile where the slide continues beyond it."""
     cut = np.zeros(len(box), bool)
     if read.y0 > frame.y0:
         cut |= box[:, 0] <= read.y0
@@ -80,9 +85,9 @@ def _cut_by_artificial_edge(box: NDArray[np.int32], read: Box, frame: Box) -> ND
 
 
 def reaches_out(nuclei: Nuclei, core: Box, halo_px: int, frame: Box) -> NDArray[np.bool_]:
-    """Nuclei of a block that a neighbouring block's could overlap.
+    """Return True for the nuclei of a block that those of a neighbouring block could overlap.
 
-    A neighbour's masks lie within its core plus halo, so at most ``halo_px`` inside this core.
+    A neighbour's masks lie in its core plus halo, so at most ``halo_px`` inside this block's core.
     """
     y0 = core.y0 + halo_px if core.y0 > frame.y0 else frame.y0
     x0 = core.x0 + halo_px if core.x0 > frame.x0 else frame.x0
@@ -96,7 +101,7 @@ def reaches_out(nuclei: Nuclei, core: Box, halo_px: int, frame: Box) -> NDArray[
 
 
 def overlaps_within(nuclei: Nuclei) -> Overlaps:
-    """All pairs (i, j), i before j in the list, whose masks share at least a pixel."""
+    """Return all pairs (i, j), i < j, whose masks share at least a pixel."""
     order = np.argsort(nuclei.box[:, 0], kind="stable").astype(np.int32)
     pair, shared = _overlaps_sorted(
         order, nuclei.box, nuclei.mask_start, nuclei.mask_bits, np.zeros(len(nuclei), np.int8)
@@ -105,7 +110,7 @@ def overlaps_within(nuclei: Nuclei) -> Overlaps:
 
 
 def overlaps_between(a: Nuclei, b: Nuclei) -> Overlaps:
-    """All pairs (i in a, j in b) whose masks share at least a pixel."""
+    """Return all pairs (i in a, j in b) whose masks share at least a pixel."""
     both = concat([a, b])
     side = np.repeat(np.array([1, 2], np.int8), [len(a), len(b)])
     order = np.argsort(both.box[:, 0], kind="stable").astype(np.int32)
@@ -117,7 +122,7 @@ def overlaps_between(a: Nuclei, b: Nuclei) -> Overlaps:
 
 @njit(cache=True, nogil=True)
 def _overlaps_sorted(order, box, start, bits, side):  # type: ignore[no-untyped-def]
-    """Sweep down the slide. ``side`` 0 pairs everything, otherwise only different sides pair."""
+    """Compare nuclei from top to bottom: all of them if ``side`` is 0, else only those of different sides."""
     n = len(order)
     pairs = np.empty((16, 2), np.int32)
     shared = np.empty(16, np.int32)
@@ -166,14 +171,14 @@ def _shared_px(box, start, bits, i, j):  # type: ignore[no-untyped-def]
 
 
 def precedence(nuclei: Nuclei) -> NDArray[np.int64]:
-    """Rank of each nucleus in the total order, 0 the best.
+    """Return the rank of each nucleus in the total order, 0 for the best.
 
-    Score and area first, then the place; mask bytes and tile only part what is alike in all else.
+    Score and area come first, then the place; mask bytes and tile only order nuclei that are otherwise equal.
     """
     keys: list[NDArray[np.generic]] = [nuclei.tile]
-    alike = _alike_but_for_the_mask(nuclei)
-    if alike.any():
-        keys.append(_mask_rank(nuclei, alike))
+    equal = _equal_except_mask(nuclei)
+    if equal.any():
+        keys.append(_mask_rank(nuclei, equal))
     keys += [nuclei.box[:, k] for k in (3, 2, 1, 0)]
     keys += [nuclei.anchor_yx[:, 1], nuclei.anchor_yx[:, 0], -nuclei.area_px, -nuclei.score]
     rank = np.empty(len(nuclei), np.int64)
@@ -182,21 +187,22 @@ def precedence(nuclei: Nuclei) -> NDArray[np.int64]:
 
 
 def loser_winner(rank: NDArray[np.int64], pair: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Pairs of positions, the worse of the two first; rank 0 is the best."""
+    """Return the (P, 2) pairs with the worse of the two first; rank 0 is the best."""
     swap = rank[pair[:, 0]] < rank[pair[:, 1]]
     return np.where(swap[:, None], pair[:, ::-1], pair)
 
 
-def _alike_but_for_the_mask(nuclei: Nuclei) -> NDArray[np.bool_]:
+def _equal_except_mask(nuclei: Nuclei) -> NDArray[np.bool_]:
     keys = np.column_stack([nuclei.box, nuclei.anchor_yx, nuclei.area_px, nuclei.score.view(np.int32)])
     _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    alike: NDArray[np.bool_] = counts[inverse.ravel()] > 1
-    return alike
+    equal: NDArray[np.bool_] = counts[inverse.ravel()] > 1
+    return equal
 
 
-def _mask_rank(nuclei: Nuclei, alike: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _mask_rank(nuclei: Nuclei, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the rank of the chosen nuclei by the bytes of their masks; 0 for the others."""
     rank = np.zeros(len(nuclei), np.int64)
-    rows = np.flatnonzero(alike)
+    rows = np.flatnonzero(chosen)
     start, bits = nuclei.mask_start, nuclei.mask_bits
     masks = [bits[start[i] : start[i + 1]].tobytes() for i in rows]
     order = {mask: k for k, mask in enumerate(sorted(set(masks)))}
@@ -205,16 +211,19 @@ def _mask_rank(nuclei: Nuclei, alike: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def same_nucleus(overlaps: Overlaps, area_a: NDArray[np.int32], area_b: NDArray[np.int32]) -> Overlaps:
-    """The pairs that are one nucleus seen twice."""
+    """Return the pairs that show the same nucleus; areas are in pixels."""
     smaller = np.minimum(area_a[overlaps.pair[:, 0]], area_b[overlaps.pair[:, 1]])
     same = overlaps.shared_px > SAME_NUCLEUS * smaller
     return Overlaps(overlaps.pair[same], overlaps.shared_px[same])
 
 
 def decide(rank: NDArray[np.int64], conflicts: IntPairs) -> NDArray[np.bool_]:
-    """Greedy choice: best first, each that stays removes its conflicting neighbours.
+    """Choose greedily, the best first: each nucleus that stays removes those it conflicts with.
 
-    Only the order of ``rank`` counts, so the same conflicts give the same choice in any partition.
+    Only the order of ``rank`` matters, so the same conflicts give the same choice for any blocks.
+
+    Returns:
+        (N,) True for the nuclei that stay.
     """
     neighbours = np.concatenate([conflicts, conflicts[:, ::-1]]) if len(conflicts) else conflicts
     by_node = neighbours[np.argsort(neighbours[:, 0], kind="stable")]
@@ -230,24 +239,23 @@ def decide(rank: NDArray[np.int64], conflicts: IntPairs) -> NDArray[np.bool_]:
 
 
 def trim(nuclei: Nuclei, better: Nuclei, pair: IntPairs) -> Nuclei:
-    """Take from nucleus i the pixels of ``better`` j, for each pair (i, j); remnants go.
+    """Remove from nucleus i the pixels of nucleus j of ``better``, for each pair (i, j); drop remnants.
 
-    What is left of a mask is its largest connected part. Its stain was measured before, on the whole.
+    Of a trimmed mask only the largest connected part stays. Its stain was measured before, on the whole mask.
     """
     if not len(pair):
         return nuclei
     touched, local = np.unique(pair[:, 0], return_inverse=True)
     part = nuclei.take(touched)
     bits = part.mask_bits.copy()
-    _clear(
-        part.box, part.mask_start, bits, better.box, better.mask_start, better.mask_bits, local, pair[:, 1]
-    )
+    mine = (part.box, part.mask_start, bits)
+    _clear(mine, (better.box, better.mask_start, better.mask_bits), local, pair[:, 1])
     cleared = replace(part, mask_bits=bits)
     masks = [((int(part.box[k, 0]), int(part.box[k, 1])), cleared.mask(k)) for k in range(len(part))]
     left = [k for k, (_, mask) in enumerate(masks) if mask.any()]
     rebuilt = nuclei_from_masks([masks[k] for k in left], part.score[left])
     source = part.take(np.array(left, np.int64))
-    # The anchor stays: it named the nucleus when it was claimed.
+    # keep the anchor of the whole mask: it decides the id and the UUID
     rebuilt = rebuilt.replace(anchor_yx=source.anchor_yx, tile=source.tile, stain_od=source.stain_od)
     whole = rebuilt.area_px >= REMNANT * source.area_px
     untouched = np.setdiff1d(np.arange(len(nuclei)), touched)
@@ -255,9 +263,12 @@ def trim(nuclei: Nuclei, better: Nuclei, pair: IntPairs) -> Nuclei:
 
 
 @njit(cache=True, nogil=True)
-def _clear(box, start, bits, other_box, other_start, other_bits, rows, others):  # type: ignore[no-untyped-def]
+def _clear(mine, better, rows, better_rows):  # type: ignore[no-untyped-def]
+    """Clear in place the bits that a better mask holds too; masks are (box, start, bits)."""
+    box, start, bits = mine
+    other_box, other_start, other_bits = better
     for p in range(len(rows)):
-        i, j = rows[p], others[p]
+        i, j = rows[p], better_rows[p]
         width_i, width_j = box[i, 3] - box[i, 1], other_box[j, 3] - other_box[j, 1]
         for y in range(max(box[i, 0], other_box[j, 0]), min(box[i, 2], other_box[j, 2])):
             for x in range(max(box[i, 1], other_box[j, 1]), min(box[i, 3], other_box[j, 3])):

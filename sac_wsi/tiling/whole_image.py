@@ -1,4 +1,4 @@
-"""A label map of an image in memory, by whatever segments tiles: no slide, no files, the same stitching."""
+"""Segment an image in memory with the same tiles and the same stitching as a slide, without files."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ FindNuclei = Callable[[Sequence[RgbTile]], list[Nuclei]]
 
 
 def label_image(find: FindNuclei, rgb: Rgb, tile_px: int, halo_px: int, zoom: float = 1.0) -> Labels:
-    """(h, w) of an image (h, w, 3); 0 is background, the others one nucleus each.
+    """Return the label map (h, w) of an image: 0 is background, each other value is one nucleus.
 
-    ``zoom`` is the model's pixels per pixel of the image: it is segmented at that size, and the labels are
-    brought back to the image's own.
+    Args:
+        find: Returns the nuclei of each tile, in pixels of the whole image at the model's resolution.
+        rgb: (h, w, 3) image.
+        tile_px: Side of a tile in the model's pixels, halo included.
+        halo_px: Width of the halo in the model's pixels.
+        zoom: The model's pixels per pixel of the image. The image is resized by it before it is segmented,
+            and the labels are resized back.
     """
     height, width = rgb.shape[:2]
     shape = (max(1, round(height * zoom)), max(1, round(width * zoom)))
@@ -38,18 +43,18 @@ def label_image(find: FindNuclei, rgb: Rgb, tile_px: int, halo_px: int, zoom: fl
 def _labels(find: FindNuclei, rgb: Rgb, tile_px: int, halo_px: int) -> Labels:
     frame = Box.of_shape((rgb.shape[0], rgb.shape[1]))
     if max(frame.shape) <= tile_px:
-        return labels_from_nuclei(_apart(find([RgbTile(rgb, frame)])[0]), frame)
+        return labels_from_nuclei(_stitched(find([RgbTile(rgb, frame)])[0]), frame)
     grid = make_grid(frame.shape, 1.0, GridSettings(tile_px=tile_px, halo_um=float(halo_px)))
     tiles = [grid.tile(i) for i in range(grid.tile_count)]
     found = find([RgbTile(rgb[tile.read.within(frame)], tile.read) for tile in tiles])
     owned = [
         claim(nuclei, tile, frame, grid.tolerance_px)[0] for tile, nuclei in zip(tiles, found, strict=True)
     ]
-    return labels_from_nuclei(_apart(concat(owned)), frame)
+    return labels_from_nuclei(_stitched(concat(owned)), frame)
 
 
-def _apart(nuclei: Nuclei) -> Nuclei:
-    """Each nucleus once, and no pixel twice."""
+def _stitched(nuclei: Nuclei) -> Nuclei:
+    """Return each nucleus once, and each pixel in one nucleus only."""
     twins = same_nucleus(overlaps_within(nuclei), nuclei.area_px, nuclei.area_px)
     nuclei = nuclei.take(np.flatnonzero(decide(precedence(nuclei), twins.pair)))
     overlaps = overlaps_within(nuclei)

@@ -22,14 +22,14 @@ _NEEDED = "needed Points or MultiPoints. Export the annotations from QuPath as G
 
 
 @dataclass(frozen=True, eq=False)
-class PersonPoints:
+class PointAnnotations:
     """(N, 2) y, x in level-0 pixels, the slide's corner at 0; and which of them mean a nucleus."""
 
     yx_level0: NDArray[np.float64]
     positive: NDArray[np.bool_]
 
 
-def points_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> PersonPoints:
+def points_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> PointAnnotations:
     """All points of a GeoJSON file; RequestError where it holds none, others, or some off the slide."""
     found = list(_points(load_geojson(path, _NEEDED), path, positive=True))
     if not found:
@@ -44,7 +44,7 @@ def points_from_geojson(path: Path, shape_yx_level0: tuple[int, int]) -> PersonP
             f"(width x height), the first at x {x:g}, y {y:g}: needed level-0 pixels of this slide, as "
             "QuPath exports them"
         )
-    return PersonPoints(yx, np.array([positive for _, _, positive in found], np.bool_))
+    return PointAnnotations(yx, np.array([positive for _, _, positive in found], np.bool_))
 
 
 def _points(node: Any, path: Path, *, positive: bool) -> Iterator[tuple[float, float, bool]]:

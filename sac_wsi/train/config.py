@@ -8,7 +8,7 @@ from typing import Literal
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sizes import ModelSize
-from sac_wsi.tiling.grid import GridSettings, make_grid
+from sac_wsi.tiling.grid import GridSettings, SettingNames, make_grid
 from sac_wsi.train.augment import AugmentSettings
 
 Part = Literal["prompter", "sac", "both"]
@@ -211,11 +211,8 @@ class TrainConfig:
             )
         if not self.mpp_range[0] <= self.mpp <= self.mpp_range[1]:
             raise ConfigError(f"mpp {self.mpp}, mpp_range {self.mpp_range}: needed the one within the other.")
-        try:
-            make_grid((1, 1), self.mpp, GridSettings(self.size.tile_px, self.halo_um))
-        except ConfigError as error:
-            told = str(error).replace("grid.tile_px", "size.tile_px").replace("grid.halo_um", "halo_um")
-            raise ConfigError(told) from None
+        names = SettingNames(tile_px="size.tile_px", halo_um="halo_um")
+        make_grid((1, 1), self.mpp, GridSettings(self.size.tile_px, self.halo_um), names)
 
     def _refuse_unfit_family(self) -> None:
         family, part, way = self.size.family, self.objective.part, self.inference.way

@@ -411,8 +411,8 @@ def test_two_runs_on_one_output(sac, case, out, same_tree):
     wait_for(lambda: found(out))
     os.kill(owner.pid, signal.SIGSTOP)
     try:
-        sac(*case.args, cwd=out).refused("n.zarr.partial", "still going")
-        sac(*case.args, "--overwrite", cwd=out).refused("still going")
+        sac(*case.args, cwd=out).refused("n.zarr.partial", "still running")
+        sac(*case.args, "--overwrite", cwd=out).refused("still running")
     finally:
         os.kill(owner.pid, signal.SIGCONT)
     _, err = owner.communicate(timeout=60)

@@ -34,7 +34,7 @@ def test_other_settings_are_refused_and_named(tmp_path):
 def test_two_runs_on_one_output_one_leaves(tmp_path):
     with (
         open_journal(tmp_path / "p", MANIFEST),
-        pytest.raises(OutputError, match="still going"),
+        pytest.raises(OutputError, match="still running"),
         open_journal(tmp_path / "p", MANIFEST),
     ):
         pass
@@ -81,7 +81,7 @@ def test_publishing_replaces_an_older_store(tmp_path):
 
 def test_discard_removes_unless_somebody_is_at_work(tmp_path):
     folder = tmp_path / "p"
-    with open_journal(folder, MANIFEST), pytest.raises(OutputError, match="still going"):
+    with open_journal(folder, MANIFEST), pytest.raises(OutputError, match="still running"):
         discard(folder)
     discard(folder)
     assert not folder.exists()
