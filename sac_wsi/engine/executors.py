@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from typing import Any, Generic, Protocol, TypeVar
 
 from sac_wsi.errors import RequestError, WriteError
@@ -168,21 +166,10 @@ def _client(workers: int | str) -> Iterator[Any]:
         with client:
             yield client
         return
-    with _without_ctrl_c():
+    with interrupt.blocked_in_children():
         cluster = _local_cluster(workers)
     with cluster, Client(cluster, set_as_default=False) as client:
         yield client
-
-
-@contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Keep SIGINT from threads and processes that are started here: only this process handles Ctrl-C."""
-    resource_tracker.ensure_running()  # started later, it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _local_cluster(workers: int) -> Any:

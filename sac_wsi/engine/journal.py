@@ -8,18 +8,19 @@ as long as its run lives; the operating system releases the lock of a process th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import shutil
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import InputChanged, OutputError, StoreError
-from sac_wsi.files.atomic import atomic_file, sync_folder
+from sac_wsi.files.atomic import atomic_file
 from sac_wsi.files.columns import Arrays, read_columns, write_columns
+from sac_wsi.system.disk import sync_folder
+from sac_wsi.system.locks import AlreadyLocked, lock_folder, remove_locked_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,36 +92,23 @@ def discard(folder: Path) -> None:
     """Remove an unfinished run; raise OutputError if a process works on it."""
     if folder.exists():
         with _locked(folder):
-            shutil.rmtree(folder)
+            remove_locked_folder(folder)
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    handle = _open_lock(folder)
-    with handle:
-        if not _try_lock(handle):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock_folder(folder))
+        except AlreadyLocked:
             raise OutputError(
                 f"{folder} is used by a run that is still running. Wait until it ends, or give another --out."
-            )
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write in {folder}: {error.strerror}. Give --out in a writable folder."
+            ) from error
         yield
-
-
-def _try_lock(handle: IO[str]) -> bool:
-    """Lock the open file until it is closed; return False if another process holds the lock."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _open_lock(folder: Path) -> IO[str]:
-    try:
-        return (folder / "lock").open("a")
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write in {folder}: {error.strerror}. Give --out in a writable folder."
-        ) from error
 
 
 def _same_run(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -169,4 +157,4 @@ def publish(journal: Journal, store: Path) -> None:
         store.replace(journal.folder / "replaced")
     journal.publish_folder.replace(store)
     sync_folder(store.parent)
-    shutil.rmtree(journal.folder)
+    remove_locked_folder(journal.folder)

@@ -109,9 +109,8 @@ def make_plan(
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
     slide_mpp = require_mpp(info)
-    segmenter = segmenter or make_segmenter(
-        config
-    )  # after the quick checks: it may import torch, which is slow
+    # after the quick checks: it may import torch, which is slow
+    segmenter = segmenter or make_segmenter(config)
     _refuse_other_resolution(segmenter, slide_mpp)
     config = replace(config, grid=_grid_settings(config, segmenter))
     frame = frame_for(info, segmenter.mpp)

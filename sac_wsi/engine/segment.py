@@ -86,7 +86,7 @@ def segment_slide(  # noqa: PLR0913 - the public entry point: every argument but
         segmenter: Used instead of the model that the config names.
         workers: Number of processes, the address of a Dask scheduler, or an executor.
         overwrite: Start over, and replace existing outputs.
-        on_progress: Called after each tile, block or file.
+        on_progress: Called after each block of work and each file.
     """
     begin = time.perf_counter()
     begin_task("plan")
