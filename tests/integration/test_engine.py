@@ -1,4 +1,4 @@
-"""The promises of the engine, on a slide whose nuclei are known."""
+"""The guarantees of the engine, on a slide whose nuclei are known."""
 
 import filecmp
 import gzip
@@ -30,7 +30,7 @@ def run(slide_file, oracle, tmp_path_factory):
 
 
 def same_tree(a, b):
-    """Byte for byte, whatever the time of writing."""
+    """Return whether two folders hold the same files, byte for byte; times do not count."""
     names_a, names_b = ({p.relative_to(root) for p in root.rglob("*")} for root in (a, b))
     return names_a == names_b and all(
         filecmp.cmp(a / n, b / n, shallow=False) for n in names_a if (a / n).is_file()
@@ -53,7 +53,7 @@ def test_ids_are_ranks_by_anchor(run):
     assert (np.lexsort([anchors[:, 1], anchors[:, 0]]) == np.arange(len(anchors))).all()
 
 
-def test_what_was_written_verifies(run):
+def test_store_and_geojson_pass_verify(run):
     for path in (run.store, run.store.with_suffix(".geojson")):
         report = verify_run(path)
         assert report.ok, report.problems
@@ -72,10 +72,10 @@ def test_the_pyramid_is_valid_for_both_validators_and_reads_back(run):
 
 @settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(st.integers(1, 7), st.integers(1, 3), st.randoms(use_true_random=False))
-def test_blocks_and_order_do_not_show(
+def test_blocks_and_order_do_not_change_the_result(
     run, slide_file, synthetic, tmp_path_factory, block_tiles, jitter, random
 ):
-    """Bit for bit: any block size, any task order, with a segmenter that sees each tile differently."""
+    """Bit for bit, for any block size and task order, with a segmenter that sees each tile differently."""
     from sac_wsi.engine.config import load_config
 
     class Shuffled(SerialExecutor):
@@ -99,7 +99,9 @@ def test_blocks_and_order_do_not_show(
 
 
 @pytest.mark.parametrize("tile_px", [256, 320, 640, 1024, 2500])
-def test_tile_sizes_do_not_show_with_the_oracle(run, slide_file, oracle, small_grid, tmp_path, tile_px):
+def test_tile_sizes_do_not_change_the_result_of_the_oracle(
+    run, slide_file, oracle, small_grid, tmp_path, tile_px
+):
     other = segment_slide(slide_file, tmp_path / "n.geojson", config=small_grid(tile_px), segmenter=oracle)
     for column in other.nuclei.columns:
         np.testing.assert_array_equal(other.nuclei[column], run.nuclei[column], err_msg=column)
@@ -108,7 +110,7 @@ def test_tile_sizes_do_not_show_with_the_oracle(run, slide_file, oracle, small_g
     assert features[0] == features[1]
 
 
-def test_dask_workers_do_not_show(run, slide_file, oracle, small_grid, tmp_path):
+def test_dask_workers_do_not_change_the_result(run, slide_file, oracle, small_grid, tmp_path):
     with make_executor(2) as executor:
         other = segment_slide(
             slide_file, tmp_path / "nuclei.geojson", config=small_grid(), segmenter=oracle, workers=executor
@@ -118,7 +120,7 @@ def test_dask_workers_do_not_show(run, slide_file, oracle, small_grid, tmp_path)
         np.testing.assert_array_equal(other.nuclei[column], run.nuclei[column], err_msg=column)
 
 
-def test_a_rerun_finds_everything_done(slide_file, oracle, small_grid, tmp_path):
+def test_a_repeated_run_reuses_the_store(slide_file, oracle, small_grid, tmp_path):
     out = tmp_path / "n.geojson"
     first = segment_slide(slide_file, out, config=small_grid(), segmenter=oracle)
     stamp = out.stat().st_mtime_ns
@@ -138,7 +140,7 @@ def test_a_missing_output_is_exported_from_the_complete_store(slide_file, oracle
         assert verify_run(out).ok
 
 
-def test_another_config_is_refused_by_name(slide_file, oracle, small_grid, tmp_path):
+def test_a_changed_setting_is_refused_and_named(slide_file, oracle, small_grid, tmp_path):
     segment_slide(slide_file, tmp_path / "n.geojson", config=small_grid(384), segmenter=oracle)
     with pytest.raises((InputChanged, OutputError)):
         segment_slide(slide_file, tmp_path / "n.geojson", config=small_grid(512), segmenter=oracle)
@@ -152,7 +154,7 @@ def test_another_config_is_refused_by_name(slide_file, oracle, small_grid, tmp_p
     assert not (tmp_path / "n.zarr.partial").exists()
 
 
-def test_no_nuclei_is_a_valid_answer(slide_file, small_grid, tmp_path):
+def test_a_slide_without_nuclei_gives_empty_outputs(slide_file, small_grid, tmp_path):
     outs = [tmp_path / f"n{ending}" for ending in (".geojson", ".geojson.gz", ".zip", ".tif", ".png")]
     run = segment_slide(slide_file, outs, config=small_grid(), segmenter=NothingSegmenter())
     assert len(run.nuclei) == 0
@@ -164,8 +166,8 @@ def test_the_run_is_opened_by_any_of_its_outputs(run):
     assert Run.open(run.store.with_suffix(".geojson")).store == run.store
 
 
-def test_the_orientation_of_the_numbers(run, synthetic):
-    """A centroid in µm is where the truth has it: x is x and y is y."""
+def test_centroids_are_x_and_y_of_the_slide(run, synthetic):
+    """Centroids in µm lie on the true nuclei: x and y are not swapped."""
     truth = synthetic.truth(Box(0, 0, 400, 400)).anchor_yx * synthetic.mpp
     found = np.column_stack([run.nuclei["Centroid Y µm"], run.nuclei["Centroid X µm"]])
     for anchor in truth:

@@ -14,10 +14,10 @@ def test_every_config_loads(path):
     load_config(path)
 
 
-def test_the_file_of_defaults_tells_the_truth():
+def test_the_config_files_of_defaults_hold_the_defaults():
     assert load_config(CONFIGS / "default.yaml") == SegmentConfig()
-    told, silent = load_config(CONFIGS / "classical.yaml"), SegmentConfig(model="classical")
-    assert told == replace(silent, grid=silent.grid.resolved())
+    defaults = SegmentConfig(model="classical")
+    assert load_config(CONFIGS / "classical.yaml") == replace(defaults, grid=defaults.grid.resolved())
 
 
 def test_settings_of_a_method_that_is_not_used_are_refused():
@@ -25,7 +25,7 @@ def test_settings_of_a_method_that_is_not_used_are_refused():
         load_config(overrides=["classical.min_od=0.1"])
 
 
-def test_a_file_changes_what_it_names_and_set_has_the_last_word(tmp_path):
+def test_overrides_come_after_the_file(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("grid: {tile_px: 512, halo_um: 30}\n")
     config = load_config(path, ["grid.halo_um=20", "model=classical"])
@@ -49,7 +49,7 @@ def test_a_file_changes_what_it_names_and_set_has_the_last_word(tmp_path):
         ("classical.mpp=-1", "mpp"),
     ],
 )
-def test_what_does_not_fit_is_named(override, says):
+def test_a_wrong_setting_is_named(override, says):
     with pytest.raises(ConfigError, match=says):
         load_config(overrides=[override])
 
@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_named(override, says):
 @pytest.mark.parametrize(
     "text", ["!!python/object/apply:os.system ['touch PWNED']", "a: [1", "- 1\n- 2", "\xff"]
 )
-def test_yaml_that_is_no_config_is_refused_and_nothing_runs(tmp_path, monkeypatch, text):
+def test_invalid_yaml_is_refused_and_runs_no_code(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "c.yaml"
     path.write_bytes(text.encode("latin-1"))

@@ -18,19 +18,19 @@ def double(i):
     return 2 * i
 
 
-def poison_five(i):
+def fail_at_five(i):
     if i == 5:
         raise ValueError("five")
     return i
 
 
-def no_room(i):
+def disk_full(i):
     raise OutputError("disk full")
 
 
 @dataclass(frozen=True)
 class DieOnce:
-    """Kills its own process the first time it meets index 3."""
+    """Kill the process once, at index 3."""
 
     mark: Path
 
@@ -56,18 +56,18 @@ def test_every_index_is_answered(executor):
     assert dict(executor.run(double, range(20))) == {i: 2 * i for i in range(20)}
 
 
-def test_a_block_that_fails_fails_alone(executor):
-    answers = dict(executor.run(poison_five, range(8)))
+def test_a_failing_block_does_not_stop_the_others(executor):
+    answers = dict(executor.run(fail_at_five, range(8)))
     assert isinstance(answers.pop(5), ValueError)
     assert answers == {i: i for i in range(8) if i != 5}
 
 
 def test_a_request_that_cannot_be_met_ends_the_run(executor):
     with pytest.raises(OutputError, match="disk full"):
-        list(executor.run(no_room, range(4)))
+        list(executor.run(disk_full, range(4)))
 
 
-def test_a_killed_worker_costs_nothing_but_time(dask_executor, tmp_path):
+def test_the_block_of_a_killed_worker_is_done_by_another(dask_executor, tmp_path):
     answers = dict(dask_executor.run(DieOnce(tmp_path / "died"), range(8)))
     assert (tmp_path / "died").exists()
     assert answers == {i: i for i in range(8)}
@@ -82,7 +82,7 @@ class KeyOfTask:
 
 
 def test_keys_hold_nothing_of_the_task(dask_executor):
-    """Schedulers log and show them; a slide's path may name a patient."""
+    """Schedulers log and show keys, and a slide's path may name a patient."""
     keys = dict(dask_executor.run(KeyOfTask("/archive/Jane Doe.svs"), range(3))).values()
     assert all(key.startswith("KeyOfTask-") and "Jane" not in key for key in keys)
 
@@ -94,20 +94,20 @@ def test_workers_are_counted(dask_executor):
 @pytest.mark.parametrize(
     "workers", [0, -1, "nonsense", "1.5", "", "gopher://127.0.0.1:1", "tcp://127.0.0.1", "a b:1", "tcp://a:b"]
 )
-def test_workers_that_cannot_be_had_are_refused(workers):
+def test_invalid_workers_are_refused(workers):
     with pytest.raises(RequestError, match="workers"), make_executor(workers):
         pass
 
 
-def test_the_callers_own_dask_is_left_alone(dask_executor):
-    """A client of ours must not become the scheduler of whatever array the caller computes next."""
+def test_the_callers_dask_settings_do_not_change(dask_executor):
+    """Our client must not become the scheduler of the arrays that the caller computes later."""
     assert dask.config.get("scheduler", None) is None
     assert int(dask.array.ones(5).sum().compute()) == 5
 
 
 @pytest.fixture
 def listening(monkeypatch):
-    monkeypatch.setattr(interrupt, "_wished", False)
+    monkeypatch.setattr(interrupt, "_stop_requested", False)
     before = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
     interrupt.listen()
@@ -117,21 +117,21 @@ def listening(monkeypatch):
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("lost_as", [ValueError, None])
-def test_a_lost_interrupt_is_found_again(listening, sign, lost_as):
-    """As ctypes does it: an interrupt while it looks at an argument becomes an ArgumentError."""
-    begun = []
+@pytest.mark.parametrize("raised_as", [ValueError, None])
+def test_an_interrupt_that_a_library_swallows_still_stops_the_run(listening, sign, raised_as):
+    """For example, ctypes turns an interrupt during the conversion of an argument into an ArgumentError."""
+    started = []
 
     def task(i):
-        begun.append(i)
+        started.append(i)
         if i == 1:
             try:
                 signal.raise_signal(sign)
             except KeyboardInterrupt:
-                if lost_as:
-                    raise lost_as from None
+                if raised_as:
+                    raise raised_as from None
         return i
 
     with pytest.raises(KeyboardInterrupt):
         list(SerialExecutor().run(task, range(4)))
-    assert begun == [0, 1]
+    assert started == [0, 1]

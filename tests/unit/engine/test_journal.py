@@ -11,7 +11,7 @@ from sac_wsi.errors import InputChanged, OutputError, StoreError
 MANIFEST = {"grid": {"tile_px": 512}, "slide": "abc"}
 
 
-def test_what_is_saved_is_there_in_the_next_run(tmp_path):
+def test_the_next_run_finds_what_was_saved(tmp_path):
     folder = tmp_path / "x.zarr.partial"
     with open_journal(folder, MANIFEST) as journal:
         journal.save("found", 7, {"a": np.arange(3)})
@@ -21,7 +21,7 @@ def test_what_is_saved_is_there_in_the_next_run(tmp_path):
         assert journal.load("found", 7, []) == {}
 
 
-def test_other_settings_are_refused_and_named(tmp_path):
+def test_a_changed_setting_is_refused_and_named(tmp_path):
     with open_journal(tmp_path / "p", MANIFEST):
         pass
     with (
@@ -31,7 +31,7 @@ def test_other_settings_are_refused_and_named(tmp_path):
         pass
 
 
-def test_two_runs_on_one_output_one_leaves(tmp_path):
+def test_a_second_run_on_the_same_output_is_refused(tmp_path):
     with (
         open_journal(tmp_path / "p", MANIFEST),
         pytest.raises(OutputError, match="still running"),
@@ -40,7 +40,7 @@ def test_two_runs_on_one_output_one_leaves(tmp_path):
         pass
 
 
-def test_a_dead_owners_claim_is_free(tmp_path):
+def test_the_lock_of_a_dead_process_is_free(tmp_path):
     code = f"""
 import os, sys
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_publishing_replaces_an_older_store(tmp_path):
     assert list((tmp_path / "x.zarr").iterdir()) == []
 
 
-def test_discard_removes_unless_somebody_is_at_work(tmp_path):
+def test_discard_refuses_a_run_in_progress(tmp_path):
     folder = tmp_path / "p"
     with open_journal(folder, MANIFEST), pytest.raises(OutputError, match="still running"):
         discard(folder)

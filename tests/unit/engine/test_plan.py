@@ -14,7 +14,7 @@ def test_the_thumbnail_of_a_large_slide_is_bounded(tmp_path, monkeypatch):
     assert abs(fine.fraction - coarse.fraction) < 0.15
 
 
-def test_a_plan_tells_two_runs_apart_by_what_decides_the_result(tmp_path):
+def test_the_manifest_changes_only_with_what_decides_the_result(tmp_path):
     SyntheticSlide(seed=2, shape_yx=(600, 600)).write_tiff(tmp_path / "s.tiff")
 
     def manifest(*overrides):

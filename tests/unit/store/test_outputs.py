@@ -6,25 +6,25 @@ from sac_wsi.errors import OutputError, StoreError
 from sac_wsi.store.outputs import check_writable, find_store, missing_files, plan_outputs
 
 
-def test_the_store_stands_beside_the_first_output():
+def test_the_store_lies_beside_the_first_output():
     planned = plan_outputs([Path("a/n.geojson"), Path("b/n.png"), Path("a/n.geojson")])
     assert planned.store == Path("a/n.zarr")
     assert planned.partial == Path("a/n.zarr.partial")
     assert planned.files == (Path("a/n.geojson"), Path("b/n.png"))
 
 
-def test_a_store_may_be_named_itself():
+def test_the_store_may_be_given_by_name():
     planned = plan_outputs([Path("a/n.geojson"), Path("other.zarr")])
     assert planned.store == Path("other.zarr")
 
 
 @pytest.mark.parametrize("name", ["n.txt", "n", "n.shp", "n.GEOJSON", ".geojson"])
-def test_an_extension_nobody_knows_is_refused(name):
+def test_an_unknown_extension_is_refused(name):
     with pytest.raises(OutputError, match="geojson"):
         plan_outputs([Path(name)])
 
 
-def test_no_folder_no_work(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(OutputError, match="mkdir"):
         check_writable(plan_outputs([tmp_path / "gone" / "n.geojson"]))
 
@@ -35,7 +35,7 @@ def test_nothing_is_written_through_a_link(tmp_path):
         check_writable(plan_outputs([tmp_path / "n.geojson"]))
 
 
-def test_a_file_of_somebody_else_is_refused(tmp_path):
+def test_a_file_of_another_program_is_refused(tmp_path):
     planned = plan_outputs([tmp_path / "n.geojson"])
     assert missing_files(planned, "run") == [tmp_path / "n.geojson"]
     (tmp_path / "n.geojson").write_text('{"type":"FeatureCollection","features":[]}')
@@ -43,7 +43,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
         missing_files(planned, "run")
 
 
-def test_a_run_is_found_or_said_to_be_unfinished(tmp_path):
+def test_an_unfinished_store_is_distinguished_from_a_missing_one(tmp_path):
     with pytest.raises(StoreError, match="no store"):
         find_store(tmp_path / "n.zarr")
     (tmp_path / "n.zarr.partial").mkdir()

@@ -3,7 +3,7 @@ import pytest
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
-from sac_wsi.tiling.grid import GridSettings, make_grid
+from sac_wsi.tiling.grid import GridSettings, SettingNames, make_grid
 
 
 def grid_of(shape_yx, tile_px=128, halo_um=5.0, mpp=0.5, block_tiles=3):
@@ -41,7 +41,7 @@ def test_reads_are_cores_with_halo_clipped_to_the_slide():
     assert tile.read == Box(0, 0, 118, 118)
 
 
-def test_neighbours_are_those_whose_masks_can_meet():
+def test_neighbours_are_the_blocks_whose_masks_can_overlap():
     grid = grid_of((1000, 1000))
     middle = 5
     reach = grid.block(middle).core.dilate(grid.halo_px)
@@ -58,10 +58,21 @@ def test_neighbours_are_those_whose_masks_can_meet():
     [
         (GridSettings(tile_px=64, halo_um=24), "grid.tile_px"),
         (GridSettings(halo_um=1.0, tolerance_px=4), "grid.halo_um"),
-        (GridSettings(halo_um=-1.0), "grid.halo_um"),
-        (GridSettings(block_tiles=0), "grid.block_tiles"),
+        (GridSettings(halo_um=-1.0), "^grid.halo_um is -1.0: needed more than 0.$"),
+        (GridSettings(tolerance_px=-1), "^grid.tolerance_px is -1: needed 0 or more.$"),
+        (GridSettings(block_tiles=0), "^grid.block_tiles is 0: needed 1 or more.$"),
     ],
 )
-def test_a_cut_that_cannot_work_is_refused(settings, says):
+def test_an_impossible_grid_is_refused(settings, says):
     with pytest.raises(ConfigError, match=says):
         make_grid((1000, 1000), 0.5, settings)
+
+
+def test_messages_name_the_settings_of_the_caller():
+    names = SettingNames(tile_px="size.tile_px", halo_um="halo_um")
+    with pytest.raises(
+        ConfigError, match=r"^size.tile_px 64 leaves .* --set size.tile_px=\d+ or a smaller halo_um"
+    ):
+        make_grid((1, 1), 0.5, GridSettings(64, 24.0), names)
+    with pytest.raises(ConfigError, match=r"^halo_um 1.0 is 2 px"):
+        make_grid((1, 1), 0.5, GridSettings(512, 1.0), names)

@@ -47,7 +47,7 @@ def test_a_mask_cut_by_the_slides_own_edge_stays():
     assert (len(owned), cut) == (1, 0)
 
 
-def test_overlaps_count_shared_pixels_like_boolean_arrays_do():
+def test_shared_pixels_are_those_of_boolean_arrays():
     rng = np.random.default_rng(0)
     nuclei = concat([disc(*rng.integers(10, 60, 2), r=int(rng.integers(2, 9))) for _ in range(30)])
     painted = [
@@ -71,7 +71,7 @@ def test_the_order_is_score_then_area_then_place():
     assert np.argsort(precedence(nuclei)).tolist() == [2, 3, 1, 0]
 
 
-def test_masks_that_differ_in_nothing_else_are_ordered_by_their_bytes():
+def test_otherwise_equal_nuclei_are_ordered_by_their_masks():
     a = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1]], bool)
     b = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
     pair = nuclei_from_masks([((0, 0), a), ((0, 0), b)])
@@ -79,7 +79,7 @@ def test_masks_that_differ_in_nothing_else_are_ordered_by_their_bytes():
     assert precedence(pair).tolist() == [1 - r for r in precedence(pair.take(np.array([1, 0])))]
 
 
-def test_the_better_of_two_views_stays_and_a_third_survives_with_it():
+def test_the_better_of_two_views_stays_and_removes_only_its_own_conflicts():
     # a beats b, b beats c, a and c do not conflict: b goes, c stays
     conflicts = np.array([[0, 1], [1, 2]], np.int32)
     assert decide(np.array([0, 1, 2]), conflicts).tolist() == [True, False, True]
@@ -102,13 +102,13 @@ def test_trim_gives_shared_pixels_to_the_better_one_and_keeps_the_anchor():
     assert left.area_px.sum() < nuclei.area_px.sum()
 
 
-def test_a_remnant_goes():
+def test_a_remnant_is_dropped():
     small, large = disc(50, 50, 3, 0.5), disc(50, 52, 8, 0.9)
     both = concat([small, large])
     assert len(trim(both, both, np.array([[0, 1]], np.int32))) == 1
 
 
-def test_nothing_in_nothing_out():
+def test_no_nuclei():
     none = Nuclei.empty()
     assert len(overlaps_within(none)) == len(overlaps_between(none, none)) == len(precedence(none)) == 0
     assert len(decide(np.zeros(0, int), np.zeros((0, 2), np.int32))) == 0

@@ -1,4 +1,4 @@
-"""An image in memory gives the labels that the whole engine would."""
+"""An image in memory is segmented with the same stitching as a slide."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sac_wsi.tiling.whole_image import label_image
 
 
 def oracle(slide):
-    """What is there, tile by tile, cut where the tile ends."""
+    """Return a function that finds the true nuclei of each tile, cut at the tile's edge."""
 
     def find(tiles):
         for tile in tiles:
@@ -34,7 +34,7 @@ def oracle(slide):
     tile=st.integers(128, 420),
     seed=st.integers(0, 99),
 )
-def test_tiles_give_what_is_there(shape, tile, seed):
+def test_tiles_give_the_true_labels(shape, tile, seed):
     slide = SyntheticSlide(seed=seed, shape_yx=shape, mpp=0.5)
     truth = labels_from_nuclei(slide.truth(slide.box), slide.box)
     found = label_image(oracle(slide), slide.render(slide.box), tile, 40)
@@ -42,7 +42,7 @@ def test_tiles_give_what_is_there(shape, tile, seed):
     assert score_image(truth, found).pq == pytest.approx(1, abs=1e-9)
 
 
-def test_at_another_scale_labels_come_back_at_the_images_own():
+def test_labels_have_the_size_of_the_image_at_any_zoom():
     slide = SyntheticSlide(seed=1, shape_yx=(200, 300), mpp=0.5)
     rgb = slide.render(slide.box)
 
@@ -58,7 +58,7 @@ def test_at_another_scale_labels_come_back_at_the_images_own():
     assert score_image(truth, found).dice > 0.9
 
 
-def test_two_masks_on_one_nucleus_are_one_and_no_pixel_is_held_twice():
+def test_two_masks_of_one_nucleus_become_one():
     square, shifted = np.zeros((20, 20), np.int32), np.zeros((20, 20), np.int32)
     square[2:12, 2:12], shifted[3:13, 3:13] = 1, 1
     far = np.zeros((20, 20), np.int32)
@@ -73,7 +73,7 @@ def test_two_masks_on_one_nucleus_are_one_and_no_pixel_is_held_twice():
     assert len(np.unique(found)) == 3
 
 
-def test_nothing_found():
+def test_an_image_without_nuclei():
     found = label_image(
         lambda tiles: [Nuclei.empty() for _ in tiles], np.zeros((300, 9, 3), np.uint8), 128, 9
     )
