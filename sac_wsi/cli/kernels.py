@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import click
+
+from sac_wsi.system.disk import user_temporary_folder
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -20,7 +21,7 @@ def keep_kernels_somewhere() -> None:
         return
     home = Path("~").expanduser()
     if not (home.is_dir() and os.access(home, os.W_OK)):
-        os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"sac-wsi-kernels-{os.getuid()}")
+        os.environ["NUMBA_CACHE_DIR"] = str(user_temporary_folder("sac-wsi-kernels"))
 
 
 def announce_compilation() -> None:

@@ -1,4 +1,4 @@
-"""A file appears under its name complete, or not at all."""
+"""Write files that appear under their name complete, or not at all; hash files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from sac_wsi.errors import OutputError, WriteError
+from sac_wsi.errors import OutputError, RequestError, WriteError
+from sac_wsi.system.disk import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, renamed to ``path`` when the block ends well and removed when it does not.
+    """Yield a file to write to; rename it to ``path`` if the block succeeds, remove it if it fails.
 
-    It is on disk (fsync) before it has its name, so that a power cut cannot publish an empty file.
-    After a kill -9 the next attempt writes over what the first one left.
+    The file is synced to disk before the rename, so that a power cut cannot publish an empty file. After a
+    kill -9 the next attempt overwrites what the first one left.
+
+    Raises:
+        OutputError: The file cannot be created or renamed.
+        WriteError: The disk is full or failing.
     """
     partial = partial_name(path)
     try:
@@ -31,17 +36,20 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise WriteError(
-            f"Cannot write {path}: {error.strerror or error}. Make room or mend the disk, then run the same "
-            "command again: it goes on where it stopped."
+            f"Cannot write {path}: {error.strerror or error}. Free some space or repair the disk, then run "
+            "the same command again: it continues where it stopped."
         ) from error
-    except BaseException:  # an interrupt, too, must leave nothing behind
+    except BaseException:  # also after Ctrl-C nothing is left
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
 
 def partial_name(path: Path) -> Path:
-    """Where ``path`` is written: a short name, as the final one may use all the 255 bytes it can have."""
+    """Return the name that ``path`` has while it is written.
+
+    It is short because the final name may already use all 255 bytes that a name can have.
+    """
     return path.with_name(f".sac-wsi-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial")
 
 
@@ -59,22 +67,27 @@ def _publish(partial: Path, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         raise OutputError(
-            f"Cannot put the finished file in place as {path}: {error.strerror}. Give another name."
+            f"Cannot rename the finished file to {path}: {error.strerror}. Give another name."
         ) from error
 
 
 def make_folder(path: Path, instead: str = "Give another one.") -> None:
-    """With the folders above it, where they are not there. ``instead``: what to type if it cannot be made."""
+    """Make a folder and the folders above it, if they are missing.
+
+    Args:
+        path: The folder.
+        instead: What the user should type if it cannot be made; the end of the message.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot make the folder {path}: {error.strerror}. {instead}") from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename itself last; without it a power cut may bring the old file back."""
-    handle = os.open(folder, os.O_RDONLY)
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RequestError(f"Cannot read {path}: {error.strerror}.") from error

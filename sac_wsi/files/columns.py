@@ -1,16 +1,15 @@
-"""Named arrays in one file, any of them read without the others, each with a checksum.
+"""Write named arrays to one file; read any of them without the others, each checked by its checksum.
 
     length of the header (8 bytes, little endian) | its crc32 (4) | header (JSON) | arrays, end to end
 
-The header is ``{name: [dtype, shape, offset behind the header, crc32]}``. A block has some thirty small
-arrays that are read again and again: as ``.npz`` (a zip of files with a header of Python text each) finding
-them cost more than reading them. Numbers only; nothing in it is ever executed.
+The header is ``{name: [dtype, shape, offset after the header, crc32]}``. A block has about thirty small
+arrays that are read many times: in an ``.npz`` (a zip of files, each with a header of Python text) finding an
+array took longer than reading it. Arrays hold numbers only; nothing in the file is ever executed.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import FileIO
     from pathlib import Path
 
 Arrays = dict[str, NDArray[Any]]
@@ -29,6 +29,7 @@ _LARGEST_HEADER = 1 << 20
 
 
 def write_columns(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays of numbers; raise TypeError for any other array."""
     header: dict[str, Any] = {}
     offset = 0
     parts = [np.ascontiguousarray(array) for array in arrays.values()]
@@ -44,13 +45,17 @@ def write_columns(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_columns(path: Path, names: Sequence[str] | None = None) -> Arrays:
-    """All arrays or the named ones. ValueError where the file is damaged, KeyError where a name lacks."""
+    """Return all arrays of a file, or only those in ``names``.
+
+    Raises:
+        ValueError: The file is damaged.
+        KeyError: The file does not have an array of that name.
+    """
     with path.open("rb", buffering=0) as file:
-        handle = file.fileno()
-        length, checksum = _PREFIX.unpack(_read(handle, _PREFIX.size, 0))
+        length, checksum = _PREFIX.unpack(_read(file, _PREFIX.size, 0))
         if length > _LARGEST_HEADER:
             raise ValueError(f"a header of {length} bytes")
-        encoded = _read(handle, length, _PREFIX.size)
+        encoded = _read(file, length, _PREFIX.size)
         _check(encoded, checksum, "the header")
         header = json.loads(encoded)
         arrays = {}
@@ -58,21 +63,22 @@ def read_columns(path: Path, names: Sequence[str] | None = None) -> Arrays:
             dtype, shape, offset, checksum = header[name]
             kind = np.dtype(dtype)
             size = kind.itemsize * int(np.prod(shape))
-            data = _read(handle, size, _PREFIX.size + length + offset)
+            data = _read(file, size, _PREFIX.size + length + offset)
             _check(data, checksum, name)
             arrays[name] = np.frombuffer(data, kind).reshape(shape)
     return arrays
 
 
-def _read(handle: int, size: int, offset: int) -> bytearray:
-    """A bytearray, so that the array over it can be written to."""
+def _read(file: FileIO, size: int, offset: int) -> bytearray:
+    """Return bytes of a file as a bytearray, so that the array over them can be written to."""
     data = bytearray(size)
-    at = memoryview(data)
-    while at:
-        count = os.preadv(handle, [at], offset + size - len(at))
-        if count == 0:
-            raise ValueError(f"the file ends {len(at)} bytes early")
-        at = at[count:]
+    left = memoryview(data)
+    file.seek(offset)
+    while left:
+        count = file.readinto(left)
+        if not count:
+            raise ValueError(f"the file ends {len(left)} bytes early")
+        left = left[count:]
     return data
 
 

@@ -1,1 +1,1 @@
-"""Typed settings and their YAML files."""
+"""Typed settings, and the YAML files that they are read from."""

@@ -1,4 +1,4 @@
-"""The only reader of YAML: a config file, with ``section.key=value`` changes over it, as nested mappings."""
+"""Read settings from a YAML file and ``section.key=value`` overrides; no other module reads YAML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_settings(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """A YAML file as nested mappings, with ``section.key=value`` overrides."""
+    """Return the settings of a YAML file as nested mappings, changed by ``section.key=value`` overrides."""
     settings = _read_yaml(path) if path else {}
     for override in overrides:
         _override(settings, override)
@@ -24,7 +24,7 @@ def read_settings(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]
 
 
 def settings_digest(config: Mapping[str, Any]) -> str:
-    """The same for the same settings, in whatever order they stand."""
+    """Return a SHA-256 of settings that does not depend on their order."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
@@ -39,7 +39,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if settings is None:
         return {}
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path} holds a {type(settings).__name__}; needed keys with values.")
+        raise ConfigError(f"{path} contains a {type(settings).__name__}; needed keys with values.")
     return settings
 
 
@@ -51,7 +51,7 @@ def _override(settings: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: {text!r} is no value that YAML knows.") from error
+        raise ConfigError(f"--set {override!r}: {text!r} is not a valid YAML value.") from error
     section = settings
     for key in keys[:-1]:
         section = section.setdefault(key, {})

@@ -1,4 +1,4 @@
-"""Nested mappings into frozen dataclasses. An unknown name or a wrong type is an error that says so."""
+"""Build frozen dataclasses from nested mappings; report unknown names and wrong types by their full name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ T = TypeVar("T")
 
 
 def build(cls: type[T], settings: Mapping[str, Any], prefix: str = "") -> T:
-    """A dataclass from nested mappings.
+    """Return a dataclass built from nested mappings.
+
+    Args:
+        cls: The dataclass; its fields may be dataclasses.
+        settings: Values by field name; missing fields keep their defaults.
+        prefix: Text before each field's name in messages, such as ``"grid."``.
 
     >>> from sac_wsi.geometry import Box
     >>> build(Box, {"y0": 0, "x0": 0, "y1": 2, "left": 2})
@@ -32,7 +37,7 @@ def build(cls: type[T], settings: Mapping[str, Any], prefix: str = "") -> T:
 
 
 def convert(value: Any, wanted: Any, name: str) -> Any:
-    """The value as the type that is wanted; ConfigError where it is something else."""
+    """Return ``value`` as the type ``wanted``; raise ConfigError, with ``name``, if it does not fit."""
     if is_dataclass(wanted):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} is {value!r}; needed a section with {_names(wanted)}.")
@@ -65,7 +70,7 @@ def _plain(value: Any, wanted: type, name: str) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """A float from a whole number, or from 1e-3, which YAML takes for a text."""
+    """Return a float for an integer, or for a text such as 1e-3, which YAML does not read as a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str):

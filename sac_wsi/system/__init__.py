@@ -1,1 +1,5 @@
-"""What depends on the operating system: signals, memory, locks."""
+"""All calls that depend on the operating system: locks, signals, memory, renames.
+
+The tests run on Linux. What another system does not offer is left out there: no other room imports ``fcntl``,
+``msvcrt``, ``signal`` or ``ctypes``.
+"""

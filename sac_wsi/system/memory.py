@@ -1,8 +1,8 @@
-"""Freed memory is used again within a stage of the work and given back at its end.
+"""Reuse freed memory within a stage of the work, and return it to the system at the end of the stage.
 
-Arrays of the same sizes come and go all through a stage. Left alone, glibc returns the large ones to the
-kernel each time, and having them back, page by page, cost more than writing the labels themselves; kept
-for ever, what one stage needed is added to the next one's peak.
+Arrays of the same sizes are allocated and freed all through a stage. By default glibc returns large ones to
+the kernel each time, and getting them back page by page cost more time than writing the labels. If they were
+kept for ever, the memory of one stage would be added to the peak of the next one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import Any
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES = 512 << 20
 _LARGEST_KEPT_BYTES = 32 << 20
+_TASKS_BETWEEN_TRIMS = 16
+_stage, _tasks = "", 0
 
 
 @cache
 def _glibc() -> Any:
-    """The C library, told to keep what is freed; None where it is another one."""
+    """Return the C library, configured to keep freed memory; None on systems without glibc."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
@@ -28,20 +30,19 @@ def _glibc() -> Any:
         return None
     libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
     libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
-    libc.mallopt(_M_ARENA_MAX, 1)  # else each thread keeps a heap of its own
+    libc.mallopt(_M_ARENA_MAX, 1)  # by default each thread keeps a heap of its own
     return libc
 
 
-_GIVE_BACK_EVERY = 16
-_stage, _tasks = "", 0
-
-
 def begin_task(stage: str) -> None:
-    """In this process a task of a stage begins. What an earlier stage kept is given back, and now and then
-    what this one did: pieces of it are never used again, and add up over a large slide."""
+    """Note that a task of ``stage`` begins in this process; call it before each task.
+
+    Memory kept from an earlier stage is returned to the system. So is, every few tasks, that of the current
+    stage: some of its pieces are never used again, and on a large slide they add up.
+    """
     global _stage, _tasks
     _stage, _tasks = stage, _tasks + 1 if stage == _stage else 0
     libc = _glibc()
-    if libc and _tasks % _GIVE_BACK_EVERY == 0:
+    if libc and _tasks % _TASKS_BETWEEN_TRIMS == 0:
         gc.collect()
         libc.malloc_trim(0)

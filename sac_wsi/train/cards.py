@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sac_wsi.files.hashing import sha256_of
+from sac_wsi.files.atomic import sha256_of
 from sac_wsi.model.checkpoint.card import Card, Training
 from sac_wsi.model.checkpoint.file import read_header
 from sac_wsi.train.base import base_file

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sac_wsi.errors import ConfigError, DataError
-from sac_wsi.files.atomic import make_folder
-from sac_wsi.files.hashing import sha256_of
+from sac_wsi.files.atomic import make_folder, sha256_of
 from sac_wsi.system import interrupt
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.base import base_file

@@ -1,1 +1,1 @@
-"""The weights that ship, the catalogue of those that can be fetched, and the download."""
+"""The weights that ship, the catalogue of those that can be downloaded, and the download."""

@@ -1,4 +1,4 @@
-"""The files of weights: those that ship, those that can be fetched, and where they are kept."""
+"""List the weight files that ship and those that can be downloaded, and find them on disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_HEADER = 1 << 24
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A published file: ``size`` in bytes; ``licence`` is that of the weights."""
+    """A published weight file: ``size`` in bytes; ``licence`` is the licence of the weights."""
 
     name: str
     file: str
@@ -59,49 +59,56 @@ MODEL_FILES: tuple[ModelFile, ...] = (
 
 
 def models_folder() -> Path:
-    """``$SAC_WSI_MODELS``, or ``sac-wsi/models`` in the user's cache."""
+    """Return the folder for downloaded weights.
+
+    It is ``$SAC_WSI_MODELS``, or else ``sac-wsi/models`` in the user's cache folder.
+    """
     if chosen := os.environ.get("SAC_WSI_MODELS"):
         return Path(chosen).expanduser()
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # by its specification, a relative one is to be ignored
+    # the XDG specification says to ignore a relative path
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "sac-wsi" / "models"
 
 
 def known_model(name: str) -> ModelFile:
+    """Return the model of this name or file name; raise RequestError if there is none."""
     for model in MODEL_FILES:
         if name in (model.name, model.file):
             return model
     names = [model.name for model in MODEL_FILES]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    raise RequestError(f"There is no model {name!r} to fetch. {hint}There are: {', '.join(names)}.")
+    raise RequestError(f"There is no model {name!r} to download. {hint}Known models: {', '.join(names)}.")
 
 
 def shipped_model_files() -> list[Path]:
-    """The weights that came along; those for research only are left out of the wheel."""
+    """Return the weight files that are part of the installation; the wheel omits those for research only."""
     return sorted(_SHIPPED.glob(f"**/*{OURS}"), key=lambda path: path.name)
 
 
 def shipped_path(name: str, *, non_commercial: bool) -> Path:
-    """Where weights of this name ship."""
+    """Return the path of shipped weights with this name."""
     return (_SHIPPED / _RESEARCH_FOLDER if non_commercial else _SHIPPED) / f"{name}{OURS}"
 
 
 def own_model_files() -> list[Path]:
-    """The user's own weights in the models' folder."""
+    """Return the user's own weight files in the models folder."""
     return sorted(path for path in models_folder().glob(f"*{OURS}") if path.is_file())
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the weights of a file may be used for."""
+    """The licence of a weight file, and whether it forbids commercial use."""
 
     licence: str
     non_commercial: bool
 
 
 def terms_of(path: Path) -> Terms:
-    """As the card in the file's header tells; read without loading torch, and nothing is checked."""
+    """Return the terms on the card in the file's header.
+
+    The header is read without torch. Nothing is validated; a file without a card has the licence "unknown".
+    """
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
@@ -113,9 +120,9 @@ def terms_of(path: Path) -> Terms:
 
 
 def find_model_file(name: str) -> Path | None:
-    """Where the model of this name is kept; None where it is not. Its content is not looked at.
+    """Return the path of the model with this name, or None; its content is not read.
 
-    What ships comes first: its names mean the same everywhere.
+    Shipped weights come first, so that their names mean the same on every machine.
     """
     names = {model.name: model.file for model in MODEL_FILES}
     wanted = (names.get(name, name), f"{name}{OURS}")

@@ -1,8 +1,7 @@
-"""The part of a file that has come so far. It outlives an interruption; one process at a time adds to it."""
+"""Keep the bytes of an unfinished download over an interruption; one process at a time adds to them."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -12,7 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from sac_wsi.errors import OutputError, WriteError
-from sac_wsi.files.atomic import partial_name, sync_folder
+from sac_wsi.files.atomic import partial_name
+from sac_wsi.system.disk import open_no_link, remove_open_file, rename_open_file, sync_folder
+from sac_wsi.system.locks import AlreadyLocked, lock_open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,73 +22,83 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Version:
-    """What tells one version of a served file from another; None where the server does not say."""
+    """What distinguishes the versions of a file on a server; None where the server does not say."""
 
     etag: str | None = None
     last_modified: str | None = None
     total: int | None = None
 
-    def may_be(self, other: Version) -> bool:
-        """Whether nothing that both of them know differs."""
+    def compatible_with(self, other: Version) -> bool:
+        """Return whether every value that both of them know is the same."""
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
         return all(a == b or a is None or b is None for a, b in pairs)
 
 
 class PartialFile:
-    """What will be ``target``. A note beside it tells which version the bytes are of."""
+    """The unfinished ``target``. A JSON file beside it records of which version its bytes are."""
 
     def __init__(self, file: io.FileIO, target: Path) -> None:
         self._file, self.target = file, target
         self._path = partial_name(target)
-        self._note = _note_name(self._path)
-        self.version = _read_note(self._note)
+        self._version_path = self._path.with_name(self._path.name + ".json")
+        self.version = _read_version(self._version_path)
         self.size = file.seek(0, io.SEEK_END)
-        if self.version is None and self.size:  # bytes of nobody knows what
+        if self.version is None and self.size:  # bytes of an unknown version
             self.restart(Version())
 
     def restart(self, version: Version) -> None:
-        """Drop every byte; those that follow are of ``version``."""
-        with _told(self.target):
-            self._file.truncate(0)  # first: old bytes must never stand beside a new note
+        """Delete all bytes; the bytes to come are of ``version``."""
+        with _write_errors(self.target):
+            self._file.truncate(0)  # first, so that old bytes never lie beside a new version
             self.size = self._file.seek(0)
-            self._note.write_text(json.dumps(asdict(version)))
+            self._version_path.write_text(json.dumps(asdict(version)))
         self.version = version
 
     def append(self, data: bytes) -> None:
+        """Write bytes to the end; ``size`` counts exactly those that are in the file."""
         left = memoryview(data)
-        with _told(self.target):
+        with _write_errors(self.target):
             while left:
-                written = self._file.write(left)  # unbuffered: what is counted is in the file
+                written = self._file.write(left)  # unbuffered
                 self.size += written
                 left = left[written:]
 
     def sha256(self) -> str:
-        """Of the whole, as it is on disk."""
-        with _told(self.target):
+        """Return the SHA-256 of the whole file, after it was synced to disk."""
+        with _write_errors(self.target):
             os.fsync(self._file.fileno())
             self._file.seek(0)
             return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def publish(self) -> None:
+        """Give the file its final name."""
         try:
-            self._path.replace(self.target)
+            rename_open_file(self._file, self._path, self.target)
         except OSError as error:
             raise OutputError(
-                f"Cannot put the finished file in place as {self.target}: {error.strerror}. Give another "
-                "folder."
+                f"Cannot rename the finished file to {self.target}: {error.strerror}. Give another folder."
             ) from error
-        self._note.unlink(missing_ok=True)
+        self._version_path.unlink(missing_ok=True)
         sync_folder(self.target.parent)
 
     def remove(self) -> None:
-        self._note.unlink(missing_ok=True)
-        self._path.unlink(missing_ok=True)
+        """Remove the file and its version."""
+        self._version_path.unlink(missing_ok=True)
+        remove_open_file(self._file, self._path)
         self.size = 0
+
+    def remove_if_empty(self) -> None:
+        """Remove the file if it has no byte; do nothing once it was published or removed."""
+        if not self._file.closed and not os.fstat(self._file.fileno()).st_size:
+            self.remove()
 
 
 @contextmanager
 def open_partial(target: Path) -> Iterator[PartialFile]:
-    """The partial file of ``target``, ours alone until the block ends; an empty one is not left behind."""
+    """Yield the partial file of ``target``, locked for this process until the block ends.
+
+    An empty one is removed at the end.
+    """
     path = partial_name(target)
     with _open(path, target) as file:
         _lock(file, path, target)
@@ -95,13 +106,12 @@ def open_partial(target: Path) -> Iterator[PartialFile]:
         try:
             yield partial
         finally:
-            if not os.fstat(file.fileno()).st_size:
-                partial.remove()
+            partial.remove_if_empty()
 
 
 def _open(path: Path, target: Path) -> io.FileIO:
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        handle = open_no_link(path)
     except OSError as error:
         raise OutputError(
             f"Cannot write {target}: {error.strerror}. Give an existing, writable folder."
@@ -110,23 +120,19 @@ def _open(path: Path, target: Path) -> io.FileIO:
 
 
 def _lock(file: io.FileIO, path: Path, target: Path) -> None:
-    """Two processes that append in turn would make a file that is neither's."""
-    busy = OutputError(f"{target} is being fetched by another process. Wait for it, or give another folder.")
+    """Lock the file: two processes that append in turn would mix their bytes."""
+    busy = OutputError(f"Another process is downloading {target}. Wait for it, or give another folder.")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock_open_file(file)
+    except AlreadyLocked:
         raise busy from None
-    # the other may have given the file its name, or removed it, between our opening and our lock
+    # the other process may have renamed or removed the file between our opening and our lock
     if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
         raise busy
 
 
-def _note_name(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
-def _read_note(path: Path) -> Version | None:
-    """None where there is no note, or one that was cut short."""
+def _read_version(path: Path) -> Version | None:
+    """Return None where there is no file, or one that is incomplete."""
     try:
         return Version(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -134,11 +140,11 @@ def _read_note(path: Path) -> Version | None:
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
+def _write_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise WriteError(
-            f"Cannot write {target}: {error.strerror or error}. Make room or mend the disk, then run the "
-            "same command again: it goes on where it stopped."
+            f"Cannot write {target}: {error.strerror or error}. Free some space or repair the disk, then run "
+            "the same command again: it continues where it stopped."
         ) from error

@@ -199,7 +199,7 @@ def test_fetch_of_an_unknown_name(sac, tmp_path):
     fetch(sac, ".", tmp_path, name="sam_vit_x").refused(
         "Did you mean sam_vit_", "sam_vit_b, sam_vit_l, sam_vit_h"
     )
-    fetch(sac, ".", tmp_path, name="../x").refused("There are: sam_vit_b")
+    fetch(sac, ".", tmp_path, name="../x").refused("Known models: sam_vit_b")
     done = sac("models", "ftech", "sam_vit_b", cwd=tmp_path)
     assert done.code == 2
     assert "ftech" in done.err
@@ -256,7 +256,7 @@ def test_a_full_disk(sac, site, tmp_path):
         "models", "fetch", "sam_vit_b", "--from", f"{site.url}/stuck", "--to", ".", cwd=tmp_path,
         largest_file=100_000,
     )  # fmt: skip
-    done.refused("Cannot write", "Make room", code=1)
+    done.refused("Cannot write", "Free some space", code=1)
     assert partial_name(tmp_path / SMALL.file).stat().st_size == 100_000
 
 

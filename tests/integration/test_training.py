@@ -474,7 +474,7 @@ def largest_file(limit):
 def test_a_full_disk_keeps_the_last_state(whole, tmp_path):
     run(tmp_path, "schedule.minutes=0.0001")
     before = (tmp_path / "state.pt").read_bytes()
-    with largest_file(20_000), pytest.raises(WriteError, match=r"Make room"):
+    with largest_file(20_000), pytest.raises(WriteError, match=r"Free some space"):
         run(tmp_path)
     assert (tmp_path / "state.pt").read_bytes() == before
     assert not list(tmp_path.glob(".*partial"))

@@ -13,8 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sac_wsi.errors import CheckpointError, SacWsiError
-from sac_wsi.files.atomic import atomic_file
-from sac_wsi.files.hashing import sha256_of
+from sac_wsi.files.atomic import atomic_file, sha256_of
 from sac_wsi.model.checkpoint.card import Card, Training, card_from_json
 from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.nets.sam import State, check_state, encoder_of, read_sam_file
