@@ -181,6 +181,8 @@ def _local_cluster(workers: int) -> Any:
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address=None,
+        # any free port: with the usual one, a second run on this machine would print a warning
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     )
