@@ -54,12 +54,14 @@ def read_mask(source: Path | bytes, name: str = "") -> NDArray[np.bool_]:
 
 def _decoded(source: Path | bytes, name: str) -> Image.Image:
     try:
-        image = Image.open(source if isinstance(source, Path) else io.BytesIO(source))
-        if image.width * image.height > MAX_PIXELS:
-            raise DataError(
-                f"{name} has {image.width} x {image.height} px. Needed at most {MAX_PIXELS:,} pixels: cut it."
-            )
-        image.load()
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
+            image = Image.open(file)
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{name} has {image.width} x {image.height} px. Needed at most {MAX_PIXELS:,} pixels: "
+                    "cut it."
+                )
+            image.load()
     except FileNotFoundError:
         raise DataError(f"There is no {name}. Give the folder that holds it.") from None
     except _DAMAGED:

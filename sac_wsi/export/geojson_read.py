@@ -1,4 +1,4 @@
-"""Read GeoJSON back: our own files as a stream, one feature a line; any other layout whole."""
+"""Read GeoJSON: our own files as a stream, one feature per line; any other layout as a whole."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from isal import igzip
 from isal.igzip_lib import IsalError
 
 from sac_wsi.errors import OutputError, StoreError
-from sac_wsi.export.formats import Form, export_form
-from sac_wsi.export.layout import COLLECTION_END, COLLECTION_START, FEATURES_START, SEPARATOR
+from sac_wsi.export.formats import (
+    COLLECTION_END,
+    COLLECTION_START,
+    FEATURES_START,
+    SEPARATOR,
+    Form,
+    export_form,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +42,9 @@ _BUFFER = 1 << 20
 
 
 def read_geojson_features(path: Path) -> Iterator[Feature]:
-    """The features in the file's order, whatever its form; raises StoreError where it is damaged.
+    """Yield the features of a GeoJSON file, plain, gzipped or zipped; raise StoreError if it is damaged.
 
-    Memory is one feature for a file of ours. A document laid out differently is parsed whole.
+    One feature is in memory at a time for a file of ours. Any other layout is parsed as a whole.
     """
     with _damage_reported(path):
         for document in _documents(path):
@@ -46,7 +52,7 @@ def read_geojson_features(path: Path) -> Iterator[Feature]:
 
 
 def read_geojson_header(path: Path) -> dict[str, Any] | None:
-    """The member "sac_wsi" of a file of ours, reading only its beginning; None for any other file."""
+    """Return the member "sac_wsi" of a file of ours, read from its first line; None for any other file."""
     with _damage_reported(path):
         for first in _documents(path):
             return _header_of(first.readline(_LONGEST_OPENING))
@@ -66,12 +72,12 @@ def _damage_reported(path: Path) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         raise StoreError(
-            f"{path} is damaged or no GeoJSON ({error}). Export it again with `sac-wsi export`."
+            f"{path} is damaged or not GeoJSON ({error}). Export it again with `sac-wsi export`."
         ) from error
 
 
 def _documents(path: Path) -> Iterator[IO[bytes]]:
-    """Each GeoJSON document of the file, open for reading until the next is asked for."""
+    """Yield each GeoJSON document of the file, open until the next one is requested."""
     form = export_form(path)
     if form is Form.GEOJSON_ZIP:
         yield from _zip_entries(path)
@@ -89,7 +95,7 @@ def _zip_entries(path: Path) -> Iterator[IO[bytes]]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith((".geojson", ".json"))]
         if not names:
-            raise StoreError(f"{path} holds no .geojson. Export it again with `sac-wsi export`.")
+            raise StoreError(f"{path} contains no .geojson. Export it again with `sac-wsi export`.")
         for name in names:
             with archive.open(name) as text:
                 yield text
@@ -105,21 +111,25 @@ def _features(document: IO[bytes], path: Path) -> Iterator[Feature]:
         yield from _features_of_whole(orjson.loads(opening + document.read()), path)
         return
     end = COLLECTION_END.strip()
-    # a zip entry hands out lines slowly, a buffer in front of it does not
-    for line in BufferedReader(cast("RawIOBase", document), _BUFFER):
-        if line.strip() == end:
-            return
-        if line.strip():
-            yield orjson.loads(line.rstrip(SEPARATOR))
+    # reading lines directly from a zip entry is slow
+    lines = BufferedReader(cast("RawIOBase", document), _BUFFER)
+    try:
+        for line in lines:
+            if line.strip() == end:
+                return
+            if line.strip():
+                yield orjson.loads(line.rstrip(SEPARATOR))
+    finally:
+        lines.detach()  # who opened the document closes it
     raise StoreError(f"{path} ends before its last feature. Export it again with `sac-wsi export`.")
 
 
 def _features_of_whole(document: object, path: Path) -> Iterator[Feature]:
-    """A FeatureCollection, a list of features or one feature: the layouts QuPath reads."""
+    """Yield the features of a FeatureCollection, a list or a single feature: the layouts that QuPath reads."""
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
         document = document.get("features")
     elif isinstance(document, dict) and document.get("type") == "Feature":
         document = [document]
     if not isinstance(document, list) or not all(isinstance(feature, dict) for feature in document):
-        raise StoreError(f"{path} holds no GeoJSON features. Give a FeatureCollection.")
+        raise StoreError(f"{path} contains no GeoJSON features. Give a FeatureCollection.")
     yield from document
