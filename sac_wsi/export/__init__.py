@@ -1,1 +1,1 @@
-"""Views of the store: GeoJSON and label images."""
+"""Write a store as GeoJSON or as a label image, and read such files back."""

@@ -1,7 +1,7 @@
-"""Nuclei to the bytes of GeoJSON features, one feature a line.
+"""Write nuclei as the bytes of GeoJSON features, one feature per line.
 
-A feature is assembled byte by byte from the table's integers: no object per nucleus or vertex, and no
-float on the way, so what the table holds is what the file says.
+A feature is assembled byte by byte from the integers of the table: no Python object per nucleus or vertex,
+and no float in between, so the file has exactly the values of the table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import orjson
 from numba import njit
 
 from sac_wsi.errors import StoreError
-from sac_wsi.export.layout import SEPARATOR
+from sac_wsi.export.formats import SEPARATOR
 from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ OBJECT_TYPE = "detection"
 CLASSIFICATION = {"name": "Nucleus", "color": [200, 0, 0]}
 SCORE = "Score"
 MEASUREMENT_STEPS = 10_000
-"""Measurements are given to four decimals: a tenth of a nanometre, finer than any of them is true."""
+"""Measurements are written with four decimals: a tenth of a nanometre, finer than their accuracy."""
 
 _BEFORE_UUID = b'{"type":"Feature","id":"'
 _BEFORE_RING = b'","geometry":{"type":"Polygon","coordinates":[['
@@ -40,28 +40,27 @@ _LARGEST_FIXED = 2**62
 
 
 def feature_lines(rows: NucleusRows, first: int, stop: int) -> NDArray[np.uint8]:
-    """The features of ``rows[first:stop]`` as UTF-8 bytes, with ``SEPARATOR`` between and none at the end."""
+    """Return the features of ``rows[first:stop]`` as UTF-8 bytes, with ``SEPARATOR`` between them."""
     _refuse_open_polygons(rows, first, stop)
     start = rows.polygon_start[first : stop + 1]
     values = np.column_stack([rows.measurements[first:stop], rows.score[first:stop]])
-    fixed, known = fixed_point(values)
     out = np.empty(_room(stop - first, int(start[-1] - start[0])), np.uint8)
     text = uuid_text(rows.uuid[first:stop])
-    used = _write_features(out, text, start, rows.polygon_xy_centipx, fixed, known, *_TEMPLATE, *_NAMES)
+    used = _write_features(out, text, start, rows.polygon_xy_centipx, fixed_point(values), _TEMPLATE, _NAMES)
     return out[: used - len(SEPARATOR)]
 
 
 def uuid_text(uuid: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(N, 16) bytes as the (N, 36) ASCII characters that stand for them, 8-4-4-4-12."""
+    """Return (N, 16) bytes as (N, 36) ASCII characters in groups of 8-4-4-4-12."""
     nibbles = np.stack([uuid >> 4, uuid & 15], axis=-1).reshape(len(uuid), 32)
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)[nibbles]
     return np.insert(digits, [8, 12, 16, 20], ord("-"), axis=1)
 
 
 def fixed_point(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Values in ``1 / MEASUREMENT_STEPS``, and which of them can be given at all.
+    """Return values as integers in units of ``1 / MEASUREMENT_STEPS``, and which of them can be written.
 
-    NaN and infinity cannot (JSON has neither), nor what no integer holds.
+    NaN and infinity cannot (JSON has neither), and neither can values that no 64-bit integer can hold.
     """
     scaled = np.rint(values.astype(np.float64) * MEASUREMENT_STEPS)
     known = np.abs(scaled) <= _LARGEST_FIXED
@@ -69,7 +68,7 @@ def fixed_point(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray
 
 
 def _refuse_open_polygons(rows: NucleusRows, first: int, stop: int) -> None:
-    """One ring of fewer than three vertices, and QuPath refuses the whole file."""
+    """Raise StoreError for a ring of fewer than three vertices: QuPath would refuse the whole file."""
     sizes = np.diff(rows.polygon_start[first : stop + 1])
     if (sizes < 3).any():
         row = first + int(np.argmax(sizes < 3))
@@ -84,7 +83,7 @@ def _bytes(*texts: bytes) -> tuple[NDArray[np.uint8], ...]:
 
 
 def _keys(names: tuple[str, ...]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The quoted names with their colons, joined, and where each begins."""
+    """Return the quoted names with their colons as one array, and where each starts."""
     keys = [orjson.dumps(name) + b":" for name in names]
     start = np.concatenate([[0], np.cumsum([len(key) for key in keys])])
     return np.frombuffer(b"".join(keys), np.uint8), start.astype(np.int64)
@@ -95,7 +94,7 @@ _NAMES = _keys((*MEASUREMENTS, SCORE))
 
 
 def _room(nuclei: int, vertices: int) -> int:
-    """Bytes that are enough whatever the numbers; untouched pages cost no memory."""
+    """Return a number of bytes that is enough for any values; pages that are never written cost no memory."""
     names, name_start = _NAMES
     values = len(names) + (len(name_start) - 1) * _VALUE_LENGTH
     frame = sum(len(text) for text in _TEMPLATE) + _UUID_LENGTH + len(SEPARATOR)
@@ -108,15 +107,14 @@ def _write_features(
     uuid_text: NDArray[np.uint8],
     polygon_start: NDArray[np.int64],
     xy_centipx: NDArray[np.int32],
-    fixed: NDArray[np.int64],
-    known: NDArray[np.bool_],
-    before_uuid: NDArray[np.uint8],
-    before_ring: NDArray[np.uint8],
-    before_measurements: NDArray[np.uint8],
-    end: NDArray[np.uint8],
-    names: NDArray[np.uint8],
-    name_start: NDArray[np.int64],
+    measurements: tuple[NDArray[np.int64], NDArray[np.bool_]],
+    template: tuple[NDArray[np.uint8], ...],
+    keys: tuple[NDArray[np.uint8], NDArray[np.int64]],
 ) -> int:
+    """Write all features into ``out``; return the number of bytes used."""
+    fixed, known = measurements
+    before_uuid, before_ring, before_measurements, end = template
+    names, name_start = keys
     at = 0
     for i in range(len(uuid_text)):
         at = _put(out, at, before_uuid)
@@ -141,7 +139,7 @@ def _put(out: NDArray[np.uint8], at: int, text: NDArray[np.uint8]) -> int:
 
 @njit(nogil=True, cache=True)
 def _put_ring(out: NDArray[np.uint8], at: int, xy_centipx: NDArray[np.int32]) -> int:
-    """``[x,y],…`` with the first vertex repeated at the end, as GeoJSON closes a ring."""
+    """Write ``[x,y],…`` with the first vertex repeated at the end, as GeoJSON closes a ring."""
     for k in range(len(xy_centipx) + 1):
         vertex = k % len(xy_centipx)
         out[at] = ord("[")
@@ -177,7 +175,7 @@ def _put_measurements(
 
 @njit(nogil=True, cache=True)
 def _put_fixed(out: NDArray[np.uint8], at: int, value: int, steps: int) -> int:
-    """``value / steps`` in the shortest exact decimal form: 12, 12.5, -0.25."""
+    """Write ``value / steps`` in the shortest exact decimal form: 12, 12.5, -0.25."""
     if value < 0:
         out[at] = ord("-")
         at += 1

@@ -1,4 +1,4 @@
-"""Which file an export is, by its name's ending alone: the endings QuPath's own reader goes by."""
+"""Choose the format of an export by the ending of its name, as QuPath does; the layout of our GeoJSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+# the header on the first line, then one feature per line
+COLLECTION_START = b'{"type":"FeatureCollection","sac_wsi":'
+FEATURES_START = b',"features":[\n'
+SEPARATOR = b",\n"
+COLLECTION_END = b"\n]}\n"
+
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 
 class Form(Enum):
-    """The forms a store can be exported to."""
+    """The formats to which a store can be exported."""
 
     GEOJSON = "GeoJSON"
     GEOJSON_GZIP = "gzipped GeoJSON"
@@ -37,10 +43,10 @@ _FORM_OF_ENDING = {
 
 
 def export_form(path: Path) -> Form:
-    """The form that the name asks for.
+    """Return the format for the ending of a name; raise OutputError for an unknown one.
 
-    Upper case is refused: other programs go by the exact ending, and QuPath loads nothing, silently,
-    from a name it does not know.
+    Upper case is refused: other programs compare the exact ending, and QuPath silently loads nothing from a
+    name with an unknown ending.
 
     >>> from pathlib import Path
     >>> export_form(Path("A12.geojson.gz")).value
@@ -50,6 +56,6 @@ def export_form(path: Path) -> Form:
         if path.name.endswith(ending) and path.name != ending:
             return form
     raise OutputError(
-        f"{path.name!r} has no ending that can be exported to. Give a name that ends in one of "
+        f"{path.name!r} has no known ending. Give a name that ends in one of "
         f"{', '.join(_FORM_OF_ENDING)} (lower case)."
     )

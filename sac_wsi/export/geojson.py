@@ -1,7 +1,7 @@
 """Write nuclei as GeoJSON for QuPath: plain, gzipped, or a zip of parts.
 
-The document is never in memory: batches of rows come in, bytes go out, and one chunk is formatted while
-the one before is compressed. The same rows and header give the same bytes.
+The document is never in memory as a whole: rows arrive in batches, and one chunk is formatted while the
+previous one is compressed. The same rows and header give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,15 @@ from numpy.typing import NDArray
 
 from sac_wsi.errors import OutputError
 from sac_wsi.export.features import feature_lines
-from sac_wsi.export.formats import Form, Json, export_form
-from sac_wsi.export.layout import COLLECTION_END, COLLECTION_START, FEATURES_START, SEPARATOR
+from sac_wsi.export.formats import (
+    COLLECTION_END,
+    COLLECTION_START,
+    FEATURES_START,
+    SEPARATOR,
+    Form,
+    Json,
+    export_form,
+)
 from sac_wsi.files.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ OpenPart = Callable[[int], AbstractContextManager[IO[bytes]]]
 
 @dataclass(frozen=True)
 class GeoJsonWritten:
-    """What was written; ``advice`` is for the person who asked, if there is any to give."""
+    """What was written; ``advice`` is a sentence for the user, or None."""
 
     nuclei: int
     parts: int
@@ -57,15 +64,20 @@ class _Chunk:
 def write_geojson(
     path: Path, batches: Iterable[NucleusRows], header: Mapping[str, Json], *, part_rows: int = PART_ROWS
 ) -> GeoJsonWritten:
-    """Write the nuclei in their order; the ending of ``path`` says how (see ``export_form``).
+    """Write nuclei in the given order.
 
-    ``header`` tells where the nuclei come from. It stands before the features, as the member "sac_wsi"
-    that other readers pass over. A zip is cut into parts of at most ``part_rows`` nuclei. ``batches`` is
-    drawn from a thread of its own.
+    Args:
+        path: The file; its ending decides the format (see ``export_form``).
+        batches: Rows of the nuclei table; another thread iterates over it.
+        header: Where the nuclei come from. It is the member "sac_wsi" before the features; other readers
+            ignore it.
+        part_rows: A zip is divided into parts of at most this many nuclei.
     """
     form = export_form(path)
     if form not in (Form.GEOJSON, Form.GEOJSON_GZIP, Form.GEOJSON_ZIP):
-        raise OutputError(f"{path.name!r} asks for a {form.value}, not for GeoJSON. Try .geojson.gz or .zip.")
+        raise OutputError(
+            f"{path.name!r} is the name of a {form.value}, not of GeoJSON. Try .geojson.gz or .zip."
+        )
     opening = COLLECTION_START + orjson.dumps(header) + FEATURES_START
     chunks = _chunks(batches, part_rows if form is Form.GEOJSON_ZIP else None)
     with atomic_file(path) as file, ExitStack() as archive:
@@ -79,7 +91,7 @@ def write_geojson(
 
 
 def _chunks(batches: Iterable[NucleusRows], part_rows: int | None) -> Iterator[_Chunk]:
-    """Formatted nuclei, cut where a batch or a part ends; at least one chunk, for an empty document."""
+    """Yield formatted nuclei, split where a batch or a part ends; one empty chunk if there are no nuclei."""
     written = 0
     for rows in batches:
         first = 0
@@ -94,7 +106,7 @@ def _chunks(batches: Iterable[NucleusRows], part_rows: int | None) -> Iterator[_
 
 
 def _one_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    """The same chunks, each made while the caller is busy with the one before."""
+    """Yield the same chunks; each is made while the caller uses the previous one."""
     with ThreadPoolExecutor(1, "geojson") as pool:
         coming = pool.submit(next, chunks, None)
         while (chunk := coming.result()) is not None:
@@ -103,9 +115,9 @@ def _one_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
 
 
 def _part_opener(form: Form, file: BinaryIO, path: Path, archive: ExitStack) -> OpenPart:
-    """How part 1, 2, … is opened for writing; only a zip has more than one."""
+    """Return the function that opens part 1, 2, … for writing; only a zip has more than one."""
     if form is Form.GEOJSON_GZIP:
-        # neither name nor time in the gzip header: they would make equal files differ
+        # no name and no time in the gzip header: with them equal files would differ
         return lambda _: igzip.IGzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0)
     if form is Form.GEOJSON:
         return lambda _: nullcontext(file)
@@ -115,7 +127,7 @@ def _part_opener(form: Form, file: BinaryIO, path: Path, archive: ExitStack) -> 
 
 
 def _open_zip_part(writer: zipfile.ZipFile, stem: str, number: int) -> IO[bytes]:
-    # opened by name, an entry is dated 1980-01-01 whatever the clock says
+    # an entry that is opened by name has the date 1980-01-01 in every run
     return writer.open(f"{stem}_{number:03d}.geojson", "w")
 
 

@@ -125,7 +125,7 @@ def _features(document: IO[bytes], path: Path) -> Iterator[Feature]:
 
 
 def _features_of_whole(document: object, path: Path) -> Iterator[Feature]:
-    """Yield the features of a FeatureCollection, a list or a single feature: the layouts that QuPath reads."""
+    """Yield the features of a FeatureCollection, a list or one feature: the layouts that QuPath reads."""
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
         document = document.get("features")
     elif isinstance(document, dict) and document.get("type") == "Feature":

@@ -1,4 +1,4 @@
-"""Where a file came from: the header that every export carries, read from the beginning of the file."""
+"""Read the header of an exported file, which says where the file came from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST_CHUNK = 16 << 20
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """The header an export of ours was written with; None where the file carries none.
+    """Return the header of an export of ours; None if the file has no such header.
 
     No pixel and no feature is read.
     """
@@ -32,22 +32,22 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 
 def _tiff_description(path: Path) -> str:
-    import tifffile  # takes a tenth of a second, and is seldom needed
+    import tifffile  # its import takes a tenth of a second and is rarely needed
 
     try:
         with tifffile.TiffFile(path) as tiff:
             return str(tiff.pages.first.description)
     except tifffile.TiffFileError as error:
         raise StoreError(
-            f"{path} is damaged or no TIFF ({error}). Export it again with `sac-wsi export`."
+            f"{path} is damaged or not a TIFF ({error}). Export it again with `sac-wsi export`."
         ) from error
 
 
 def _png_text(path: Path) -> str:
-    """Our text chunk, found by walking the chunks: an image library would refuse one this large."""
+    """Return the text of our chunk; image libraries refuse text chunks of this size."""
     with path.open("rb") as file:
         if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
-            raise StoreError(f"{path} is damaged or no PNG. Export it again with `sac-wsi export`.")
+            raise StoreError(f"{path} is damaged or not a PNG. Export it again with `sac-wsi export`.")
         while len(head := file.read(8)) == 8:
             size, kind = struct.unpack(">I4s", head)
             if kind == b"IDAT":

@@ -1,4 +1,4 @@
-"""Write the label image as one file: 32-bit tiled TIFF, or 16-bit PNG where that is enough."""
+"""Write the label image as one file: a 32-bit tiled TIFF, or a 16-bit PNG if the ids fit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TILE_PX = 1024
-"""Side of a TIFF tile: that of the store's chunks, so that each chunk is decoded once."""
+"""Side of a TIFF tile: the same as the chunks of the store, so that each chunk is decoded once."""
 
 PIECE_TILES = 4
 PNG_BAND_PX = 512
@@ -31,27 +31,31 @@ _CLASSIC_TIFF_BYTES = 2**31
 
 
 class LabelArray(Protocol):
-    """What is needed of a label image: a zarr array and a NumPy array both have it."""
+    """A label image; both zarr and NumPy arrays fit."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Height and width in label pixels."""
 
     def __getitem__(self, key: tuple[slice, slice], /) -> Any:
-        """The uint32 labels of a box."""
+        """Return the uint32 labels of a box."""
 
 
 def write_label_image(path: Path, labels: LabelArray, header: Mapping[str, Json], *, mpp: float) -> int:
-    """Write ``labels`` (0 is background) and return the file's bytes; the ending says how.
+    """Write a label image and return the size of the file in bytes.
 
-    ``mpp`` is of a label pixel. The header is the TIFF's ImageDescription or the PNG's text "sac_wsi".
+    Args:
+        path: The file; its ending decides between TIFF and PNG.
+        labels: (h, w) ids of nuclei; 0 is background.
+        header: Written as the TIFF's ImageDescription or as the PNG's text "sac_wsi".
+        mpp: µm per label pixel.
     """
     form = export_form(path)
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":"))
     if form is Form.PNG:
         _refuse_large_png(labels, path)
     elif form is not Form.TIFF:
-        raise OutputError(f"{path.name!r} asks for {form.value}, not for a label image. Try .tif.")
+        raise OutputError(f"{path.name!r} is the name of {form.value}, not of a label image. Try .tif.")
     with atomic_file(path) as file:
         if form is Form.PNG:
             write_png16(file, _shape_yx(labels), _png_bands(labels, path), text, mpp)
@@ -77,7 +81,7 @@ def _write_tiff(file: BinaryIO, labels: LabelArray, text: str, mpp: float) -> No
             compression="zlib",
             photometric="minisblack",
             description=text,
-            metadata=None,  # or tifffile adds a description of its own
+            metadata=None,  # by default tifffile adds its own description
             software=False,
             resolution=(per_cm, per_cm),
             resolutionunit="CENTIMETER",
@@ -85,9 +89,9 @@ def _write_tiff(file: BinaryIO, labels: LabelArray, text: str, mpp: float) -> No
 
 
 def _compressed_tiles(labels: LabelArray) -> Iterator[bytes]:
-    """The TIFF's tiles in its order, row by row; read in pieces, so that a wide slide costs no memory.
+    """Yield the compressed tiles of the TIFF, row by row; the labels are read in pieces to save memory.
 
-    Compressed here: tifffile would use another library, and give other bytes, where imagecodecs is
+    They are compressed here because tifffile uses another library, with other bytes, if imagecodecs is
     installed.
     """
     height, width = _shape_yx(labels)
@@ -99,14 +103,14 @@ def _compressed_tiles(labels: LabelArray) -> Iterator[bytes]:
 
 
 def _read(labels: LabelArray, rows: slice, columns: slice) -> NDArray[np.uint32]:
-    """The labels of a box that may reach over the edge; slices do not care."""
+    """Return the labels of a box, cut at the edge of the image."""
     height, width = _shape_yx(labels)
     cut = labels[rows.start : min(rows.stop, height), columns.start : min(columns.stop, width)]
     return np.asarray(cut, np.uint32)
 
 
 def _padded(tile: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """A full tile, little-endian as the file, with background beyond the edge."""
+    """Return a full tile, little-endian like the file, with background outside the image."""
     full = np.zeros((TILE_PX, TILE_PX), "<u4")
     full[: tile.shape[0], : tile.shape[1]] = tile
     return full
@@ -116,8 +120,8 @@ def _refuse_large_png(labels: LabelArray, path: Path) -> None:
     height, width = _shape_yx(labels)
     if max(height, width) > PNG_LARGEST_SIDE_PX:
         raise OutputError(
-            f"The label image has {width:,} x {height:,} pixels; a PNG, read whole by programs, is written "
-            f"up to {PNG_LARGEST_SIDE_PX:,} a side. Export to {path.with_suffix('.tif').name} instead."
+            f"The label image has {width:,} x {height:,} pixels; a PNG, which programs read as a whole, "
+            f"has at most {PNG_LARGEST_SIDE_PX:,} a side. Export to {path.with_suffix('.tif').name} instead."
         )
 
 
@@ -128,7 +132,7 @@ def _png_bands(labels: LabelArray, path: Path) -> Iterator[NDArray[np.uint16]]:
         largest = int(band.max(initial=0))
         if largest > PNG_LARGEST_ID:
             raise OutputError(
-                f"The label image holds nucleus {largest:,}; a 16-bit PNG ends at {PNG_LARGEST_ID:,}. "
+                f"The label image has nucleus {largest:,}; a 16-bit PNG ends at {PNG_LARGEST_ID:,}. "
                 f"Export to {path.with_suffix('.tif').name} instead."
             )
         yield band.astype(np.uint16)

@@ -1,4 +1,4 @@
-"""A 16-bit grey PNG written band by band: image libraries want the whole picture in memory."""
+"""Write a 16-bit grey PNG band by band; image libraries need the whole image in memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEYWORD = b"sac_wsi"
 
 _UP = 2
-"""The PNG filter that stores each row as its difference to the row above: mostly zeros in a label image."""
+"""PNG filter that stores each row as its difference to the row above: mostly zeros in a label image."""
 
 
 def write_png16(
     file: BinaryIO, shape_yx: tuple[int, int], bands: Iterable[NDArray[np.uint16]], text: str, mpp: float
 ) -> None:
-    """Write bands of whole rows, from the top; ``text`` (ASCII) goes into a tEXt chunk."""
+    """Write a PNG.
+
+    Args:
+        file: Where to write.
+        shape_yx: Height and width in pixels.
+        bands: Whole rows of pixels, from the top.
+        text: ASCII text for a tEXt chunk.
+        mpp: µm per pixel.
+    """
     height, width = shape_yx
     file.write(PNG_SIGNATURE)
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0))

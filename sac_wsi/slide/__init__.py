@@ -1,1 +1,1 @@
-"""Slides: open, resolution, frames, reading at any resolution."""
+"""Open slides, find their resolution, and read them at any resolution."""

@@ -1,4 +1,4 @@
-"""A hash that names the content of a slide: not its name, place or time."""
+"""Identify a slide by a hash of its content; name, folder and time do not matter."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BLOCKS = 16
 
 
 def fingerprint(files: Sequence[Path]) -> str:
-    """sha256 over size, first and last MiB and 16 blocks between, of each file.
+    """Return the SHA-256 over size, first MiB, last MiB and 16 blocks between, of each file.
 
-    Several files are told apart by their names in their common folder; a single one may be renamed.
+    For several files their paths in their common folder count, too; a single file may be renamed.
     """
     digest = hashlib.sha256()
     if len(files) == 1:
@@ -41,7 +41,7 @@ def _add(digest: hashlib._Hash, path: Path) -> None:
 
 
 def _parts(size: int) -> Iterator[tuple[int, int]]:
-    """What is read of a file of this size, as (start, count)."""
+    """Yield the parts of a file of this size that are read, as (start, count) in bytes."""
     if size <= 2 * _ENDS_BYTES + _BLOCKS * _BLOCK_BYTES:
         yield 0, size
         return

@@ -1,4 +1,4 @@
-"""The working raster: the slide at the model's resolution, read box by box."""
+"""Read a slide at the resolution of the model, box by box."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from sac_wsi.slide.protocol import Rgb, Slide, SlideInfo
 
-AS_IT_IS = 0.05
-"""A level this near to the wanted resolution is not resampled: models are trained with more jitter."""
+NO_RESAMPLING_WITHIN = 0.05
+"""A level whose resolution differs by at most this share is not resampled; training varies scale by more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A raster over the cropped slide, sharing its corner.
+    """A pixel grid over the cropped slide, with the same corner.
 
     mpp               micrometres per frame pixel
     downsample        level-0 pixels per frame pixel, below 1 where the frame is finer than the slide
-    level             the level it is read from
+    level             the level that it is read from
     level_downsample  level-0 pixels per pixel of that level
-    shape_yx          frame pixels that lie wholly on the slide
+    shape_yx          height and width in frame pixels that lie completely on the slide
     """
 
     mpp: float
@@ -45,29 +45,30 @@ class Frame:
         return self.downsample / self.level_downsample
 
     def to_level0(self, box_frame: Box) -> Box:
-        """The level-0 pixels that the box touches."""
+        """Return the box of level-0 pixels that a box in frame pixels touches."""
         k = self.downsample
         return Box(
             floor(box_frame.y0 * k), floor(box_frame.x0 * k), ceil(box_frame.y1 * k), ceil(box_frame.x1 * k)
         )
 
     def points_to_level0(self, points_yx: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Centres of frame pixels, in level-0 pixels."""
+        """Return the centres of frame pixels, (N, 2) y, x, in level-0 pixels."""
         centres_yx = points_yx.astype(np.float64) + 0.5
         return centres_yx * self.downsample
 
 
 def frame_for(info: SlideInfo, mpp: float) -> Frame:
-    """The frame of a resolution in µm per pixel: a level as it is if one is near, else the next finer one."""
+    """Return the frame for ``mpp`` µm per pixel.
+
+    A level of about this resolution is used without resampling; otherwise the next finer level is resampled.
+    """
     slide_mpp = require_mpp(info)
     if not 0 < mpp < np.inf:
-        raise SlideError(
-            f"{mpp:g} µm per pixel is no resolution to read at: needed about {MPP_RANGE_UM[0]:g} or more."
-        )
+        raise SlideError(f"Cannot read at {mpp:g} µm per pixel: needed about {MPP_RANGE_UM[0]:g} or more.")
     downsamples = [level.downsample for level in info.levels]
-    offs = [abs(slide_mpp * downsample / mpp - 1) for downsample in downsamples]
-    nearest = min(range(len(offs)), key=lambda i: (offs[i], i))
-    if offs[nearest] <= AS_IT_IS:
+    differences = [abs(slide_mpp * downsample / mpp - 1) for downsample in downsamples]
+    nearest = min(range(len(differences)), key=lambda i: (differences[i], i))
+    if differences[nearest] <= NO_RESAMPLING_WITHIN:
         level, downsample = nearest, downsamples[nearest]
     else:
         downsample = mpp / slide_mpp
@@ -78,7 +79,10 @@ def frame_for(info: SlideInfo, mpp: float) -> Frame:
 
 
 def read_frame(slide: Slide, frame: Frame, box_frame: Box) -> Rgb:
-    """Pixels of a box of the frame, white outside. A pixel is the same through whichever box it is read."""
+    """Return the pixels of a box in frame pixels, white outside the slide.
+
+    The value of a pixel does not depend on the box through which it is read.
+    """
     rgb = np.full((*box_frame.shape, 3), 255, np.uint8)
     inside = box_frame.intersect(Box.of_shape(frame.shape_yx))
     if inside.empty:

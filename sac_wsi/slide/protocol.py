@@ -1,4 +1,4 @@
-"""What a slide is to the rest of the house: what is known of it, and pixels on demand."""
+"""Define what every reader offers: the properties of a slide, and its pixels on demand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Reader = Literal["openslide", "plain", "tiatoolbox"]
 Rgb = NDArray[np.uint8]
-"""(h, w, 3), brightfield: white is nothing."""
+"""(h, w, 3) brightfield pixels; empty glass is white."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
-    """What is known of a slide without reading a pixel. Holds no free text from inside the file.
+    """The properties of a slide, known without reading a pixel; no free text from inside the file.
 
-    shape_yx       of level 0, after the crop to the scanner's bounds
-    origin_yx      corner of that crop in the file's own level 0
-    mpp            micrometres per level-0 pixel, or None; ``require_mpp`` insists
-    mpp_source     the property it came from, "" where there is none
-    mpp_looked_in  every property that was asked, with its value where that was implausible
-    tile_yx        the file's own tile of each level, None where unknown
+    shape_yx       height and width of level 0, after the crop to the scanner's bounds
+    origin_yx      corner of that crop in the level-0 pixels of the file
+    mpp            micrometres per level-0 pixel, or None (``require_mpp`` raises then)
+    mpp_source     the property that it came from, "" if there is none
+    mpp_looked_in  every property that was read, with its value if that was implausible
+    tile_yx        height and width of the tiles that the file stores, by level; None if unknown
     fingerprint    hash of the content, independent of name and time
     """
 
@@ -55,6 +55,7 @@ class SlideInfo:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
+        """Return the properties as values that JSON has."""
         return {
             "path": str(self.path),
             "reader": self.reader,
@@ -73,17 +74,17 @@ class SlideInfo:
 
 
 class Slide(Protocol):
-    """An open slide. Handles are not shared: every process and every thread opens its own."""
+    """An open slide. It is not shared: every process and every thread opens its own."""
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of it."""
+        """The properties of the slide."""
 
     def read_level(self, level: int, box_level: Box) -> Rgb:
-        """Pixels of a box in that level's pixels; white where it is transparent or outside."""
+        """Return the pixels of a box, given in pixels of that level; white where transparent or outside."""
 
     def close(self) -> None:
-        """Give the file back; a second call does nothing."""
+        """Close the file; a second call does nothing."""
 
     def __enter__(self) -> Slide: ...
 
@@ -95,11 +96,11 @@ class Slide(Protocol):
     ) -> None: ...
 
 
-class ClosesItself:
-    """The context manager of every reader."""
+class ClosingReader:
+    """Base class of the readers: closes the file when the ``with`` block ends."""
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
 
     def __exit__(
         self,
@@ -110,6 +111,6 @@ class ClosesItself:
         self.close()
 
 
-def shown(path: Path) -> str:
-    """The file's name on one line, whatever it holds."""
+def safe_name(path: Path) -> str:
+    """Return the name of a file on one line, with unprintable characters escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path.name or str(path))

@@ -1,7 +1,7 @@
-"""Area averages and bilinear interpolation whose every pixel depends on its global position only.
+"""Resample by area average or bilinear interpolation; a pixel depends only on its global position.
 
-Weights are computed in global coordinates and summed in one fixed order, so a picture read in parts equals
-the picture read whole, bit for bit.
+Weights are computed in global coordinates and summed in one fixed order, so an image read in parts equals the
+image read at once, bit for bit.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """For each output pixel along one axis: the first source pixel (global) and the weights from there."""
+    """For each output pixel along one axis: the first source pixel (global) and the weights from there on."""
 
     first: NDArray[np.int64]
     weight: NDArray[np.float32]
 
 
 def source_span(start: int, stop: int, ratio: float, length: int) -> tuple[int, int]:
-    """Source pixels that output pixels [start, stop) need, cut to a source of ``length``; never empty.
+    """Return the source pixels that output pixels [start, stop) need, within ``length`` pixels; never empty.
 
     >>> source_span(10, 20, 2.0, 1000), source_span(0, 3, 0.5, 1000)
     ((20, 40), (0, 3))
@@ -39,7 +39,10 @@ def source_span(start: int, stop: int, ratio: float, length: int) -> tuple[int, 
 
 
 def axis_taps(start: int, stop: int, ratio: float) -> Taps:
-    """Weights of output pixels [start, stop): shares of area where shrinking, bilinear where growing."""
+    """Return the weights of output pixels [start, stop).
+
+    They are shares of area if the output is coarser (``ratio`` >= 1), bilinear if it is finer.
+    """
     output = np.arange(start, stop, dtype=np.float64)
     if ratio < 1:
         centre = (output + 0.5) * ratio - 0.5
@@ -58,13 +61,18 @@ def axis_taps(start: int, stop: int, ratio: float) -> Taps:
 def resample(
     source: Rgb, corner_yx: tuple[int, int], ratio: float, start_yx: tuple[int, int], out: Rgb
 ) -> None:
-    """Fill ``out``, from output pixel ``start_yx`` on, with ``source``, whose own corner is ``corner_yx``.
+    """Fill ``out`` with the resampled ``source``. Outside the source its edge pixels are repeated.
 
-    Beyond the source the edge pixel counts: it ends where the slide ends.
+    Args:
+        source: (h, w, 3) pixels of the level.
+        corner_yx: Position of the source's first pixel in the level.
+        ratio: Source pixels per output pixel.
+        start_yx: Position of the first pixel of ``out`` in the output.
+        out: (h, w, 3), overwritten.
     """
     height, width = out.shape[:2]
     whole = round(ratio)
-    if whole == ratio:  # by the ratio alone, never by the box: the two ways round differently
+    if whole == ratio:  # depends on the ratio only, never on the box: the two methods round differently
         offset_yx = (start_yx[0] * whole - corner_yx[0], start_yx[1] * whole - corner_yx[1])
         needed = (offset_yx[0] + height * whole, offset_yx[1] + width * whole)
         _shrink_whole(_extended(source, needed), offset_yx[0], offset_yx[1], whole, out)
@@ -77,14 +85,14 @@ def resample(
 
 
 def _extended(source: Rgb, shape_yx: tuple[int, int]) -> Rgb:
-    """The source with its last row and column repeated up to a shape; a level can end a pixel early."""
+    """Return the source with its last row and column repeated up to a shape; a level can be a pixel short."""
     below, right = (max(0, n - have) for n, have in zip(shape_yx, source.shape[:2], strict=True))
     return np.pad(source, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else source
 
 
 @njit(cache=True, nogil=True)
 def _shrink_whole(source: Rgb, offset_y: int, offset_x: int, ratio: int, out: Rgb) -> None:
-    """Integer means of ratio x ratio squares, halves rounded up."""
+    """Write the means of ratio x ratio squares as integers, halves rounded up."""
     count = ratio * ratio
     sums = np.empty((out.shape[1], 3), np.int64)
     for y in range(out.shape[0]):

@@ -1,4 +1,4 @@
-"""The whole slide as one small picture, streamed: no level is ever held."""
+"""Make a small image of the whole slide, read in pieces: no level is ever in memory as a whole."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from sac_wsi.slide.protocol import Rgb, Slide
 
 _READ_SIDE_PX = 4096
-"""Level pixels a side of one read: 50 MB, and few of the file's tiles are decoded twice."""
+"""Side of one read in level pixels: 50 MB, and few tiles of the file are decoded twice."""
 
 
 def thumbnail(slide: Slide, um_per_px: float) -> tuple[Rgb, float]:
-    """The slide at a resolution, and level-0 pixels per pixel of it.
+    """Return the slide at ``um_per_px``, (h, w, 3), and the level-0 pixels per pixel of it.
 
-    Read from the coarsest level that is at least that fine, area-averaged.
+    It is averaged by area from the coarsest level that is at least as fine.
     """
     frame = frame_for(slide.info, um_per_px)
     rgb = np.empty((*frame.shape_yx, 3), np.uint8)
@@ -31,7 +31,7 @@ def thumbnail(slide: Slide, um_per_px: float) -> tuple[Rgb, float]:
 
 
 def _pieces(frame: Frame) -> Iterator[Box]:
-    """Boxes of the frame that partition it, strip by strip."""
+    """Yield boxes in frame pixels that partition the frame, row by row."""
     side = max(1, int(_READ_SIDE_PX / frame.ratio))
     whole = Box.of_shape(frame.shape_yx)
     for y in range(0, whole.y1, side):

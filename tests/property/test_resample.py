@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from sac_wsi.geometry import Box
 from sac_wsi.slide.frame import Frame, frame_for, read_frame
-from sac_wsi.slide.protocol import ClosesItself, Level, SlideInfo
+from sac_wsi.slide.protocol import ClosingReader, Level, SlideInfo
 
 RATIOS = (1.0, 2.0, 4.0, 3.0, 1.7, 2.016, 0.5, 0.9)
 
 
-class ArraySlide(ClosesItself):
+class ArraySlide(ClosingReader):
     """A slide of one level that is an array."""
 
     def __init__(self, rgb: np.ndarray, mpp: float = 0.25) -> None:

@@ -1,1 +1,1 @@
-"""One reader per library: OpenSlide, Pillow, TIAToolbox."""
+"""Readers, one per library: OpenSlide, Pillow, TIAToolbox."""

@@ -1,4 +1,4 @@
-"""Transparent pixels on white."""
+"""Blend transparent pixels with white."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ OPAQUE = 255
 
 @njit(cache=True, nogil=True)
 def on_white(rgba: NDArray[np.uint8], rgb: NDArray[np.uint8]) -> None:
-    """Lay (h, w, 4) straight alpha over white, into (h, w, 3).
+    """Blend (h, w, 4) pixels with straight alpha over white; write (h, w, 3) into ``rgb``.
 
-    One pass and no temporary: with Pillow's ``convert`` or numpy this step cost a quarter of the reading.
+    One pass without temporary arrays: with Pillow's ``convert`` or numpy this step took a quarter of the
+    reading time.
     """
     for y in range(rgba.shape[0]):
         for x in range(rgba.shape[1]):

@@ -1,4 +1,4 @@
-"""Which files belong to a slide that is more than one file."""
+"""List the files of a slide that consists of more than one file."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import re
 from pathlib import Path
 
 from sac_wsi.errors import SlideError
-from sac_wsi.slide.protocol import shown
+from sac_wsi.slide.protocol import safe_name
 
 _DICOM_HEADER_BYTES = 1 << 20
 _SLIDEDAT_BYTES = 1 << 24
 
 
 def mirax_files(path: Path) -> list[Path]:
-    """The .mrxs and everything in its folder; SlideError if its index names a file that is not there."""
+    """Return the .mrxs file and all files in its folder; raise SlideError if a data file is missing."""
     folder = path.with_suffix("")
     slidedat = folder / "Slidedat.ini"
     if not slidedat.is_file():
         raise SlideError(
-            f"{shown(path)} lacks the folder {shown(folder)}/ with its Slidedat.ini and .dat files: "
+            f"{safe_name(path)} needs the folder {safe_name(folder)}/ with its Slidedat.ini and .dat files: "
             "copy that folder next to it."
         )
     missing = [name for name in _named_in(slidedat) if not (folder / name).is_file()]
     if missing:
         raise SlideError(
-            f"{shown(path)} lacks {len(missing)} of its data files, the first {shown(Path(missing[0]))}: "
-            f"copy the whole folder {shown(folder)}/ again."
+            f"{safe_name(path)} misses {len(missing)} of its data files, the first is "
+            f"{safe_name(Path(missing[0]))}: copy the whole folder {safe_name(folder)}/ again."
         )
     return [path, *sorted(p for p in folder.rglob("*") if p.is_file())]
 
 
 def dicom_files(path: Path, series_uid: str) -> list[Path]:
-    """The instances of one series that lie in one folder, as OpenSlide gathers them."""
+    """Return the files of one series in the folder of ``path``, as OpenSlide collects them."""
     wanted = series_uid.encode()
     return [p for p in dicom_candidates(path.parent) if p == path or wanted in _head(p)]
 
 
 def dicom_candidates(folder: Path) -> list[Path]:
-    """Files of a folder that begin as DICOM does, sorted by name."""
+    """Return the files of a folder that start like DICOM, sorted by name."""
     return sorted(p for p in folder.iterdir() if p.is_file() and _is_dicom(p))
 
 
 def vms_files(path: Path) -> list[Path]:
-    """A Hamamatsu .vms or .vmu is an index of images that lie beside it."""
+    """Return a Hamamatsu .vms or .vmu file and the images beside it that it lists."""
     with path.open("rb") as file:
         text = file.read(_SLIDEDAT_BYTES).decode("latin-1")
     values = (value.strip() for value in re.findall(r"^\w+(?:\([\d,]+\))?=(.+)$", text, re.MULTILINE))
@@ -52,7 +52,7 @@ def vms_files(path: Path) -> list[Path]:
 
 
 def _named_in(slidedat: Path) -> list[str]:
-    """Data and index files a Slidedat.ini speaks of; [] where it cannot be parsed: OpenSlide says why."""
+    """Return the data and index files that a Slidedat.ini lists; none if it cannot be parsed."""
     with slidedat.open("rb") as file:
         text = file.read(_SLIDEDAT_BYTES).decode("utf-8-sig", "replace")
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)

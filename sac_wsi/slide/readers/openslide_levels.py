@@ -1,4 +1,4 @@
-"""The crop to the scanner's bounds, as QuPath does it: arithmetic only."""
+"""Crop a slide to the bounds that the scanner wrote, as QuPath does; arithmetic only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def scan_box(properties: Mapping[str, str], size_xy: tuple[int, int]) -> Box:
-    """What was scanned, in the file's level-0 pixels; the whole image where no sensible bounds are given."""
+    """Return the scanned area in the file's level-0 pixels; the whole image if no valid bounds are given."""
     whole = Box(0, 0, size_xy[1], size_xy[0])
     values = [number(properties.get(f"openslide.bounds-{name}")) for name in ("y", "x", "height", "width")]
     if not all(0 <= value < 2**53 for value in values):
@@ -26,7 +26,7 @@ def scan_box(properties: Mapping[str, str], size_xy: tuple[int, int]) -> Box:
 def cropped_levels(
     scan: Box, sizes_xy: Sequence[tuple[int, int]], downsamples: Sequence[float]
 ) -> tuple[Level, ...]:
-    """Each level cut to the scan; a level keeps the file's own size where nothing is cropped."""
+    """Return the levels cropped to the scanned area; without a crop each has the size that the file gives."""
     whole = scan == Box(0, 0, sizes_xy[0][1], sizes_xy[0][0])
     levels = []
     for (width, height), downsample in zip(sizes_xy, downsamples, strict=True):
@@ -39,7 +39,7 @@ def cropped_levels(
 
 
 def file_tiles(properties: Mapping[str, str], count: int) -> tuple[tuple[int, int] | None, ...]:
-    """The file's own tiles as (height, width), level by level."""
+    """Return height and width of the file's tiles, level by level; None if unknown."""
     tiles: list[tuple[int, int] | None] = []
     for level in range(count):
         sides = [number(properties.get(f"openslide.level[{level}].tile-{s}")) for s in ("height", "width")]

@@ -1,4 +1,4 @@
-"""Slides that OpenSlide opens."""
+"""Read slides with OpenSlide."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 from sac_wsi.errors import ReadError, SlideError
 from sac_wsi.geometry import Box
 from sac_wsi.slide.fingerprint import fingerprint
-from sac_wsi.slide.protocol import ClosesItself, Level, Rgb, SlideInfo, shown
+from sac_wsi.slide.protocol import ClosingReader, Level, Rgb, SlideInfo, safe_name
 from sac_wsi.slide.readers.composite import on_white
 from sac_wsi.slide.readers.members import dicom_files, mirax_files, vms_files
 from sac_wsi.slide.readers.openslide_levels import cropped_levels, file_tiles, scan_box
 from sac_wsi.slide.readers.raw_levels import RawLevels
 from sac_wsi.slide.resolution.mpp import resolve
-from sac_wsi.slide.tiff.depth import refuse_deep_pixels
+from sac_wsi.slide.tiff.depth import refuse_more_than_8_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MAX_PIXELS = 4 * 10**11
-"""Of level 0: four times the largest slide we know of. A file of 62 kB can claim more."""
+"""Limit for level 0: four times the largest slide we know of. A file of 62 kB can claim more."""
 CACHE_BYTES = 64 << 20
 _BLOCK_PX = 256
 _WHOLE = 1e-9
 
 
-class OpenSlideSlide(ClosesItself):
-    """A slide behind one OpenSlide handle of its own."""
+class OpenSlideSlide(ClosingReader):
+    """A slide that is read through its own OpenSlide handle."""
 
     def __init__(self, path: Path, file: Path, vendor: str, mpp: float | None) -> None:
-        """``file`` is what OpenSlide opens; ``path`` is what the user typed, which may be its folder."""
+        """Open ``file`` with OpenSlide; ``path`` is what the user typed, which may be its folder."""
         self._file = file
-        self._name = shown(path)
+        self._name = safe_name(path)
         self._handle: OpenSlide | None = self._open()
         try:
             self._info = _describe(path, file, vendor, self._handle, mpp)
@@ -46,17 +46,19 @@ class OpenSlideSlide(ClosesItself):
 
     @property
     def info(self) -> SlideInfo:
+        """The properties of the slide."""
         return self._info
 
     def __enter__(self) -> OpenSlideSlide:
         return self
 
     def close(self) -> None:
-        """Give the file back; a later read opens it again."""
+        """Close the file; a later read opens it again."""
         self._drop_handle()
         self._raw.close()
 
     def read_level(self, level: int, box_level: Box) -> Rgb:
+        """Return the pixels of a box, given in pixels of that level; raise ReadError if they are damaged."""
         of_level = self._info.levels[level]
         rgb = np.full((*box_level.shape, 3), 255, np.uint8)
         inside = box_level.intersect(Box.of_shape(of_level.shape_yx))
@@ -73,7 +75,7 @@ class OpenSlideSlide(ClosesItself):
         return rgb
 
     def _read_with_retry(self, level: int, box: Box) -> Rgb:
-        """OpenSlide keeps its first error for the handle's life: what follows needs a fresh handle."""
+        """Read; after an error open the file again, without which OpenSlide refuses every call, and retry."""
         try:
             return self._read(level, box)
         except OpenSlideError:
@@ -82,7 +84,7 @@ class OpenSlideSlide(ClosesItself):
             return self._read(level, box)
         except (OpenSlideError, SlideError) as error:
             self._drop_handle()
-            raise ReadError(f"{_unread(self._name, level, box)}: {reason(error)}") from None
+            raise ReadError(f"{_unreadable(self._name, level, box)}: {reason(error)}") from None
 
     def _read(self, level: int, box: Box) -> Rgb:
         if self._handle is None:
@@ -113,19 +115,20 @@ class OpenSlideSlide(ClosesItself):
 
 
 def reason(error: Exception) -> str:
-    """What OpenSlide says, up to the first colon: what follows can quote the file."""
+    """Return OpenSlide's message up to the first colon: the text after it can quote the file."""
     return str(error).partition(":")[0][:120]
 
 
-def _unread(name: str, level: int, box: Box) -> str:
+def _unreadable(name: str, level: int, box: Box) -> str:
     return f"{name}: level {level}, y {box.y0}..{box.y1}, x {box.x0}..{box.x1} could not be read"
 
 
 def _pieces(inside: Box, level: Level) -> Iterator[Box]:
-    """The reads that cover a box.
+    """Yield the boxes to read that together cover a box.
 
-    Where the downsample is no whole number OpenSlide interpolates by the corner it is given (31 grey values
-    on its own test slide), so there the reads are fixed blocks: a pixel never depends on the box asked for.
+    Where the downsample is not a whole number, OpenSlide interpolates depending on the corner of the read (31
+    grey values on its own test slide). There the reads are fixed blocks, so that a pixel never depends on the
+    box that was requested.
     """
     if abs(level.downsample - round(level.downsample)) < _WHOLE:
         yield inside
@@ -139,14 +142,14 @@ def _pieces(inside: Box, level: Level) -> Iterator[Box]:
 def _describe(path: Path, file: Path, vendor: str, handle: OpenSlide, mpp: float | None) -> SlideInfo:
     properties: Mapping[str, str] = handle.properties
     if handle.level_count < 1 or min(min(size) for size in handle.level_dimensions) < 1:
-        raise SlideError(f"{shown(path)} has a level of size 0: it is damaged, export it again.")
+        raise SlideError(f"{safe_name(path)} has a level of size 0: it is damaged, export it again.")
     scan = scan_box(properties, handle.dimensions)
     if scan.area > MAX_PIXELS:
         raise SlideError(
-            f"{shown(path)} claims {scan.height} x {scan.width} pixels, the limit is {MAX_PIXELS:.0e}: "
-            "it is damaged, or export it in parts."
+            f"{safe_name(path)} claims {scan.height} x {scan.width} pixels, the limit is {MAX_PIXELS:.0e}: "
+            "it is damaged, or too large: export it in parts."
         )
-    refuse_deep_pixels(path, file, vendor)
+    refuse_more_than_8_bits(path, file, vendor)
     _refuse_missing_base(path, properties)
     resolution = resolve(properties, vendor, path, mpp)
     return SlideInfo(
@@ -177,9 +180,9 @@ def _files(file: Path, vendor: str, properties: Mapping[str, str]) -> list[Path]
 
 
 def _refuse_missing_base(path: Path, properties: Mapping[str, str]) -> None:
-    """Without the full-resolution instance OpenSlide takes the next level for it and says nothing."""
+    """Raise SlideError if the full-resolution instance is missing: OpenSlide would use the next level."""
     if properties.get("dicom.ImageType[3]") == "RESAMPLED":
         raise SlideError(
-            f"{shown(path)}: the full-resolution instance of this DICOM series is missing: "
+            f"{safe_name(path)}: the full-resolution instance of this DICOM series is missing: "
             "copy all .dcm files of the series into one folder."
         )

@@ -1,4 +1,4 @@
-"""Formats that only TIAToolbox opens (JP2, NGFF, some OME-TIFF). Its import takes seconds, so it waits."""
+"""Read formats that only TIAToolbox opens (JP2, NGFF, some OME-TIFF); imported late, as that is slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sac_wsi.errors import ReadError, SlideError
 from sac_wsi.geometry import Box
 from sac_wsi.slide.fingerprint import fingerprint
-from sac_wsi.slide.protocol import ClosesItself, Level, Rgb, SlideInfo, shown
+from sac_wsi.slide.protocol import ClosingReader, Level, Rgb, SlideInfo, safe_name
 from sac_wsi.slide.resolution.mpp import resolve
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jp2", ".j2k", ".zarr", ".qptiff")
 _REFUSALS = (OSError, ValueError, TypeError, KeyError, RuntimeError, struct.error)
-"""What its readers raise for a file they cannot read; ``FileNotSupportedError`` is none of their kind."""
-_MOST_HASHED = 64
+"""Exceptions that its readers raise for an unreadable file, besides ``FileNotSupportedError``."""
+_MAX_HASHED = 64
 
 
-class TiaToolboxSlide(ClosesItself):
-    """A slide behind TIAToolbox's ``WSIReader``."""
+class TiaToolboxSlide(ClosingReader):
+    """A slide that is read through TIAToolbox's ``WSIReader``."""
 
     def __init__(self, path: Path, mpp: float | None) -> None:
         self._reader = _open(path)
@@ -31,12 +31,14 @@ class TiaToolboxSlide(ClosesItself):
 
     @property
     def info(self) -> SlideInfo:
+        """The properties of the slide."""
         return self._info
 
     def __enter__(self) -> TiaToolboxSlide:
         return self
 
     def read_level(self, level: int, box_level: Box) -> Rgb:
+        """Return the pixels of a box, given in pixels of that level; raise ReadError if they are damaged."""
         rgb = np.full((*box_level.shape, 3), 255, np.uint8)
         inside = box_level.intersect(Box.of_shape(self._info.levels[level].shape_yx))
         if inside.empty:
@@ -51,7 +53,7 @@ class TiaToolboxSlide(ClosesItself):
             )
         except _REFUSALS:
             raise ReadError(
-                f"{shown(self._info.path)}: level {level}, y {inside.y0}..{inside.y1}, "
+                f"{safe_name(self._info.path)}: level {level}, y {inside.y0}..{inside.y1}, "
                 f"x {inside.x0}..{inside.x1} could not be read by TIAToolbox"
             ) from None
         rgb[inside.within(box_level)] = np.asarray(pixels)[: inside.height, : inside.width, :3]
@@ -63,7 +65,7 @@ def _open(path: Path) -> Any:
         from tiatoolbox.wsicore.wsireader import WSIReader
     except ImportError:
         raise SlideError(
-            f"{shown(path)} is no format that OpenSlide or Pillow opens; TIAToolbox may: "
+            f"{safe_name(path)} is not in a format that OpenSlide or Pillow opens; TIAToolbox may open it: "
             'pip install "sac-wsi[tiatoolbox]"'
         ) from None
     from tiatoolbox.utils.exceptions import FileNotSupportedError
@@ -72,8 +74,8 @@ def _open(path: Path) -> Any:
         return WSIReader.open(path)
     except (*_REFUSALS, FileNotSupportedError):
         raise SlideError(
-            f"{shown(path)} is no slide that OpenSlide, Pillow or TIAToolbox can open: "
-            "export it as SVS, OME-TIFF or DICOM. (For JP2 it needs the library OpenJPEG 2.4: libopenjp2-7.)"
+            f"{safe_name(path)} is not a slide that OpenSlide, Pillow or TIAToolbox can open: "
+            "export it as SVS, OME-TIFF or DICOM. (JP2 needs the library OpenJPEG 2.4: libopenjp2-7.)"
         ) from None
 
 
@@ -87,7 +89,7 @@ def _describe(path: Path, reader: Any, mpp: float | None) -> SlideInfo:
     resolution = resolve(properties, "tiatoolbox", path, mpp)
     sizes = [(int(height), int(width)) for width, height in meta.level_dimensions]
     if not sizes or min(min(size) for size in sizes) < 1:
-        raise SlideError(f"{shown(path)} has a level of size 0: it is damaged, export it again.")
+        raise SlideError(f"{safe_name(path)} has a level of size 0: it is damaged, export it again.")
     levels = [Level(size, float(ds)) for size, ds in zip(sizes, meta.level_downsamples, strict=True)]
     return SlideInfo(
         path=path,
@@ -107,10 +109,10 @@ def _describe(path: Path, reader: Any, mpp: float | None) -> SlideInfo:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file itself; of a folder its metadata and some evenly chosen chunks, as there can be millions."""
+    """Return the file itself; for a folder its metadata and 64 files, as it can have millions."""
     if path.is_file():
         return [path]
     files = sorted(p for p in path.rglob("*") if p.is_file())
     metadata = [p for p in files if p.name.startswith(".z") or p.name == "zarr.json"]
-    chosen = {files[i * len(files) // _MOST_HASHED] for i in range(_MOST_HASHED)} if files else set()
+    chosen = {files[i * len(files) // _MAX_HASHED] for i in range(_MAX_HASHED)} if files else set()
     return sorted(chosen.union(metadata))

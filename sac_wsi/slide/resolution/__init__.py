@@ -1,1 +1,1 @@
-"""Where a slide says how large its pixels are."""
+"""Find the size of a slide's pixels in its properties."""

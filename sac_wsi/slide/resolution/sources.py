@@ -1,6 +1,6 @@
-"""Where a file may say how large its pixels are: properties in, candidates with their names out.
+"""Read every property that may state the size of a pixel.
 
-Numbers only: descriptions can hold a patient's name, so they are searched and never passed on.
+Only numbers leave this module: descriptions can contain a patient's name.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _PAIRS = (
     (f"{_DICOM_SPACING}[1]", f"{_DICOM_SPACING}[0]", 1e3),
     ("tiatoolbox.mpp-x", "tiatoolbox.mpp-y", 1.0),
 )
-"""Name of x, name of y, micrometres per unit, in the order they are believed."""
-_OF_EVERY_READER = ("openslide", "tiatoolbox")
+"""Name of x, name of y, micrometres per unit; the most trusted first."""
+_READER_PREFIXES = ("openslide", "tiatoolbox")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A resolution a file states, in µm per pixel; ``nan`` where the words were no number."""
+    """A resolution that a file states, in µm per pixel; ``nan`` if the text is not a number."""
 
     source: str
     x_um: float
@@ -46,7 +46,7 @@ class Candidate:
 
 
 def number(text: str | None) -> float:
-    """The number a property holds, with a decimal point or a decimal comma; nan for anything else.
+    """Return the number in a property, with decimal point or decimal comma; nan for anything else.
 
     >>> number("0,25"), number("40"), number("about 3")
     (0.25, 40.0, nan)
@@ -58,7 +58,7 @@ def number(text: str | None) -> float:
 
 
 def candidates(properties: Mapping[str, str]) -> Iterator[Candidate]:
-    """What the properties say of the resolution, most trusted first."""
+    """Yield the resolutions in the properties, the most trusted first."""
     for name_x, name_y, um in _PAIRS:
         if name_x in properties:
             x_um = number(properties[name_x]) * um
@@ -69,9 +69,9 @@ def candidates(properties: Mapping[str, str]) -> Iterator[Candidate]:
     yield from _dpi(properties)
 
 
-def places(properties: Mapping[str, str], vendor: str) -> tuple[str, ...]:
-    """The names that were asked for a file of this vendor, to be shown where none answered."""
-    reader = {name.partition(".")[0] for name in properties} & set(_OF_EVERY_READER)
+def searched_names(properties: Mapping[str, str], vendor: str) -> tuple[str, ...]:
+    """Return the properties that are read for a file of this vendor, for the message that none was found."""
+    reader = {name.partition(".")[0] for name in properties} & set(_READER_PREFIXES)
     named = [x for x, _, _ in _PAIRS if x.partition(".")[0] in (*reader, vendor.partition("-")[0])]
     philips = ["philips.DICOM_PIXEL_SPACING"] if vendor.startswith("philips") else []
     tiff = ["tiff.XResolution", "OME PhysicalSizeX"] if any(n.startswith("tiff.") for n in properties) else []
@@ -80,7 +80,7 @@ def places(properties: Mapping[str, str], vendor: str) -> tuple[str, ...]:
 
 
 def _philips(properties: Mapping[str, str]) -> Iterator[Candidate]:
-    """Row and column spacing in mm, each in quotation marks."""
+    """Read row and column spacing in mm, each in quotation marks."""
     words = properties.get("philips.DICOM_PIXEL_SPACING", "").replace('"', " ").split()
     if words:
         yield Candidate("philips.DICOM_PIXEL_SPACING", number(words[-1]) * 1e3, number(words[0]) * 1e3)
@@ -98,7 +98,7 @@ def _tiff(properties: Mapping[str, str]) -> Iterator[Candidate]:
 
 
 def _ome(properties: Mapping[str, str]) -> Iterator[Candidate]:
-    """By a pattern, not an XML parser: nothing in the file can be expanded or fetched."""
+    """Read OME-XML by a pattern instead of a parser, so that nothing in it can be expanded or downloaded."""
     found = _OME_PIXELS.search(properties.get("tiff.ImageDescription", ""))
     if not found:
         return

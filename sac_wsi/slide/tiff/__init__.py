@@ -1,1 +1,1 @@
-"""The structure of TIFF files, where reading it directly is faster or safer."""
+"""Read the structure of TIFF files directly where this is faster or safer."""

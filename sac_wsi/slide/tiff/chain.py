@@ -1,4 +1,4 @@
-"""Is a TIFF's chain of directories whole? OpenSlide looks, but Pillow is content with the first."""
+"""Check that a TIFF's chain of directories is complete; OpenSlide does so, Pillow reads only the first."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BIG_TIFF = 43
-_MOST_DIRECTORIES = 100_000
+_MAX_DIRECTORIES = 100_000
 
 
 def chain_damage(path: Path) -> str | None:
-    """What is wrong with the chain, or None: also for a file that is no TIFF."""
+    """Return what is wrong with the chain of directories; None if it is complete or the file is no TIFF."""
     with path.open("rb") as file:
         head = file.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -23,7 +23,7 @@ def chain_damage(path: Path) -> str | None:
         offset: int | None = struct.unpack_from(f"{order}Q" if big else f"{order}I", head, 8 if big else 4)[0]
         seen: set[int] = set()
         while offset:
-            if offset in seen or len(seen) == _MOST_DIRECTORIES:
+            if offset in seen or len(seen) == _MAX_DIRECTORIES:
                 return "its TIFF directories form a loop"
             seen.add(offset)
             offset = _next(file, offset, order, big)
@@ -31,7 +31,7 @@ def chain_damage(path: Path) -> str | None:
 
 
 def _next(file: BinaryIO, offset: int, order: str, big: bool) -> int | None:
-    """Where the following directory lies; 0 after the last, None where the file ends before."""
+    """Return the offset of the next directory; 0 after the last one, None if the file ends before."""
     count_code, entry_bytes, link_code = ("Q", 20, "Q") if big else ("H", 12, "I")
     count = _number(file, offset, order + count_code)
     if count is None:

@@ -1,4 +1,4 @@
-"""Where the JPEG tiles of a TIFF lie: the tags of its directories and nothing else."""
+"""Find where the JPEG tiles of a TIFF lie, from the tags of its directories only."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _JPEG, _RGB, _YCBCR, _CONTIGUOUS = 7, 2, 6, 1
-_MOST_DIRECTORIES = 64
+_MAX_DIRECTORIES = 64
 SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
-"""Application segment 14 but for its last byte, which says how the colours are coded."""
+"""Application segment 14 without its last byte, which says how the colours are coded."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileIndex:
-    """The tiles of one level, row by row; ``head`` goes before the bytes of each after their SOI."""
+    """The tiles of one level, row by row.
+
+    offset, count  position and length of each tile in the file, in bytes
+    head           bytes to put in front of each tile in place of its start marker (SOI)
+    """
 
     shape_yx: tuple[int, int]
     tile_yx: tuple[int, int]
@@ -33,25 +37,27 @@ class TileIndex:
 
     @property
     def columns(self) -> int:
+        """Number of tiles in a row."""
         return -(-self.shape_yx[1] // self.tile_yx[1])
 
     @property
     def rows(self) -> int:
+        """Number of rows of tiles."""
         return -(-self.shape_yx[0] // self.tile_yx[0])
 
 
 def index_levels(file: Path, shapes_yx: Sequence[tuple[int, int]]) -> list[TileIndex | None]:
-    """For each level the tiles of the directory of its size; None where they are no plain JPEG tiles."""
+    """Return for each level the tiles of the directory of its size; None if they are not plain JPEG tiles."""
     try:
         with tifffile.TiffFile(file) as tiff:
-            found = [_index(page) for page in islice(tiff.pages, _MOST_DIRECTORIES)]
+            found = [_index(page) for page in islice(tiff.pages, _MAX_DIRECTORIES)]
     except (tifffile.TiffFileError, IndexError, ValueError):
         return [None] * len(shapes_yx)
     by_shape: dict[tuple[int, int], list[TileIndex]] = {}
     for index in found:
         if index:
             by_shape.setdefault(index.shape_yx, []).append(index)
-    # two directories of one size: nothing says which of them is the level
+    # of two directories of one size it is unknown which one is the level
     return [by_shape[s][0] if len(by_shape.get(s, [])) == 1 else None for s in shapes_yx]
 
 
@@ -77,9 +83,9 @@ def _index(page: Any) -> TileIndex | None:
 
 
 def _head(tables: bytes | None, ycbcr: bool) -> bytes:
-    """SOI, how the colours are coded, and the shared tables.
+    """Return the start marker (SOI), the segment that says how colours are coded, and the shared tables.
 
-    Without the second a decoder guesses: Aperio's RGB tiles would be taken for YCbCr.
+    Without that segment a decoder guesses, and would decode Aperio's RGB tiles as YCbCr.
     """
     body = tables.removeprefix(SOI).removesuffix(_EOI) if tables else b""
     return SOI + _ADOBE + bytes([ycbcr]) + body

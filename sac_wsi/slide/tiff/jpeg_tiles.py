@@ -1,12 +1,11 @@
 """Decode JPEG tiles without OpenSlide, which spends most of its time on compositing.
 
-Used only after it was found equal to OpenSlide bit for bit; whatever it cannot do it leaves to OpenSlide.
-libjpeg's warnings count as errors, as OpenSlide has it: Pillow hides them, and with them damage in a tile.
+It is used only after its pixels were found equal to OpenSlide's, bit for bit; what it cannot decode is left
+to OpenSlide. Warnings of libjpeg count as errors, as in OpenSlide: Pillow hides them, and so damaged tiles.
 """
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
     from sac_wsi.slide.protocol import Rgb
 
 CACHE_BYTES = 32 << 20
-"""A strip of a block's tiles, of which the next strip needs the last rows."""
-_MOST_TILE_BYTES = 1 << 24
-_MOST_TILE_PIXELS = 1 << 22
-_CHECKED_TILES = 16
+"""Enough for one row of a block's tiles: the next row of reads needs its last pixels."""
+_MAX_TILE_BYTES = 1 << 24
+_MAX_TILE_PIXELS = 1 << 22
+_COMPARED_TILES = 16
 _COLOURS = ("RGB", "YCbCr")
 
 
 class JpegTiles:
-    """The raw tiles of one file, through one descriptor, the latest of them kept decoded."""
+    """The JPEG tiles of one open file; the last ones decoded are kept in memory."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("rb", buffering=0)
@@ -40,12 +39,13 @@ class JpegTiles:
         self._decoded_bytes = 0
 
     def close(self) -> None:
+        """Close the file and forget the decoded tiles."""
         self._file.close()
         self._decoded.clear()
         self._decoded_bytes = 0
 
     def read(self, index: TileIndex, box: Box) -> Rgb | None:
-        """Pixels of a box that lies within the level; None if one of its tiles is not as it should be."""
+        """Return the pixels of a box inside the level; None if one of its tiles cannot be decoded."""
         rgb = np.empty((*box.shape, 3), np.uint8)
         for number, place in tiles_under(index, box):
             tile = self._tile(index, number)
@@ -70,14 +70,15 @@ class JpegTiles:
 
     def _decode(self, index: TileIndex, number: int) -> Rgb | None:
         count = int(index.count[number])
-        if not 4 <= count <= _MOST_TILE_BYTES:
+        if not 4 <= count <= _MAX_TILE_BYTES:
             return None
         try:
-            data = os.pread(self._file.fileno(), count, int(index.offset[number]))
+            self._file.seek(int(index.offset[number]))
+            data = self._file.read(count)
             if len(data) != count or not data.startswith(SOI):
                 return None
             jpeg = index.head + data[len(SOI) :]
-            # before it is decoded: a small tile can hold a JPEG of any size
+            # before decoding: the bytes of a small tile can be a JPEG of any size
             height, width, colours, _ = simplejpeg.decode_jpeg_header(jpeg)
             if (height, width) != index.tile_yx or colours not in _COLOURS:
                 return None
@@ -88,7 +89,7 @@ class JpegTiles:
 
 
 def tiles_under(index: TileIndex, box: Box) -> Iterator[tuple[int, Box]]:
-    """Number and place of each tile that a box meets."""
+    """Yield number and box of each tile that overlaps a box."""
     height, width = index.tile_yx
     for row in range(box.y0 // height, -(-box.y1 // height)):
         for column in range(box.x0 // width, -(-box.x1 // width)):
@@ -96,12 +97,12 @@ def tiles_under(index: TileIndex, box: Box) -> Iterator[tuple[int, Box]]:
             yield row * index.columns + column, Box(y, x, y + height, x + width)
 
 
-def agrees(tiles: JpegTiles, index: TileIndex, read: Callable[[Box], Rgb], seed: int) -> bool:
-    """Whether sixteen random tiles and those at the edges equal, bit for bit, what ``read`` gives.
+def equals_openslide(tiles: JpegTiles, index: TileIndex, read: Callable[[Box], Rgb], seed: int) -> bool:
+    """Return whether 16 random tiles and those at the edges equal the pixels of ``read``, bit for bit.
 
-    Tiles that cannot be decoded here say nothing: they are left to ``read`` in any case.
+    Tiles that cannot be decoded here are ignored: ``read`` reads them in any case.
     """
-    if index.tile_yx[0] * index.tile_yx[1] > _MOST_TILE_PIXELS:
+    if index.tile_yx[0] * index.tile_yx[1] > _MAX_TILE_PIXELS:
         return False
     compared = 0
     for number in _to_compare(index, seed):
@@ -121,8 +122,8 @@ def agrees(tiles: JpegTiles, index: TileIndex, read: Callable[[Box], Rgb], seed:
 
 
 def _to_compare(index: TileIndex, seed: int) -> list[int]:
-    """Numbers of the corner tiles, of two at the cut edges and of sixteen anywhere."""
+    """Return the numbers of the corner tiles, of two tiles at the cut edges and of 16 random ones."""
     bottom, right = index.rows - 1, index.columns - 1
     edges = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom, right // 2), (bottom // 2, right)]
-    anywhere = np.random.default_rng(seed).integers(index.rows * index.columns, size=_CHECKED_TILES)
+    anywhere = np.random.default_rng(seed).integers(index.rows * index.columns, size=_COMPARED_TILES)
     return sorted({row * index.columns + column for row, column in edges} | set(anywhere.tolist()))

@@ -167,5 +167,5 @@ def test_what_holds_no_features_is_refused(tmp_path, text):
 def test_a_zip_without_geojson_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("readme.txt", "")
-    with pytest.raises(StoreError, match=r"holds no \.geojson"):
+    with pytest.raises(StoreError, match=r"contains no \.geojson"):
         list(read_geojson_features(tmp_path / "a.zip"))

@@ -1,4 +1,4 @@
-"""A level as a Dask array."""
+"""Levels as Dask arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sac_wsi.geometry import Box
-from sac_wsi.slide.dask_view import _cuts, level_array
+from sac_wsi.slide.dask_view import _chunk_lengths, level_array
 from sac_wsi.slide.open import open_slide
 
 if TYPE_CHECKING:
@@ -38,6 +38,6 @@ def test_tasks_are_named_by_content_and_pickle(make_slide: Callable[..., Path]) 
     ("tile", "chunk"), [(256, 1024), (240, 1200), (1024, 1024), (2048, 2048), (8192, 1024), (1, 1024)]
 )
 def test_chunks_are_whole_tiles_of_about_a_thousand(tile: int, chunk: int) -> None:
-    cuts = _cuts(10_000, tile)
-    assert cuts[0] == chunk
-    assert sum(cuts) == 10_000
+    lengths = _chunk_lengths(10_000, tile)
+    assert lengths[0] == chunk
+    assert sum(lengths) == 10_000

@@ -1,4 +1,4 @@
-"""Choosing the level, and the thumbnail that streams."""
+"""The choice of the level, and the thumbnail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sac_wsi.errors import SlideError
 from sac_wsi.geometry import Box
 from sac_wsi.slide.frame import Frame, frame_for, read_frame
-from sac_wsi.slide.protocol import ClosesItself, Level, SlideInfo
+from sac_wsi.slide.protocol import ClosingReader, Level, SlideInfo
 from sac_wsi.slide.thumbnail import thumbnail
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def test_a_tiny_slide_has_one_pixel() -> None:
     assert frame_for(info_of(0.25, (3, 3), 1.0), 8.0).shape_yx == (1, 1)
 
 
-def test_no_resolution_no_frame() -> None:
+def test_a_missing_or_wrong_resolution_is_refused() -> None:
     with pytest.raises(SlideError, match="--mpp"):
         frame_for(info_of(None, (10, 10), 1.0), 0.25)
-    with pytest.raises(SlideError, match="no resolution to read at"):
+    with pytest.raises(SlideError, match="Cannot read at 0"):
         frame_for(info_of(0.25, (10, 10), 1.0), 0)
 
 
-class Striped(ClosesItself):
-    """A slide that is computed: grey rows. Remembers its largest read."""
+class Striped(ClosingReader):
+    """A slide with computed pixels: grey rows. It records its largest read."""
 
     def __init__(self, shape_yx: tuple[int, int]) -> None:
         self.info = info_of(0.25, shape_yx, 1.0)
@@ -82,7 +82,7 @@ class Striped(ClosesItself):
         return np.broadcast_to(rows[:, None, None], (*box_level.shape, 3))
 
 
-def test_the_thumbnail_of_one_large_level_streams() -> None:
+def test_the_thumbnail_of_one_large_level_is_read_in_pieces() -> None:
     slide = Striped((9000, 20_000))
     rgb, downsample = thumbnail(slide, 16.0)
     assert downsample == 64

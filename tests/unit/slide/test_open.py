@@ -1,4 +1,4 @@
-"""Bad files are refused at once, on one line that says what to do."""
+"""Bad files are refused at once, with one line that says what to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refusal(path: Path | str, **options: float) -> str:
 def test_missing_and_non_files(tmp_path: Path) -> None:
     assert "does not exist" in refusal(tmp_path / "none.svs")
     assert "does not exist" in refusal(tmp_path / "new\nline.svs")
-    assert "no DICOM slide" in refusal(tmp_path)
+    assert "without a DICOM slide" in refusal(tmp_path)
     os.mkfifo(tmp_path / "fifo.svs")
     assert "FIFO" in refusal(tmp_path / "fifo.svs")
     assert "device" in refusal("/dev/zero")
@@ -44,24 +44,24 @@ def test_missing_and_non_files(tmp_path: Path) -> None:
     "content", [b"", b"12345678", b"II*\0\x08\0\0\0", b"\x89PNG\r\n\x1a\n", b"BM", b"\xff\xd8\xff"]
 )
 @pytest.mark.parametrize("suffix", [".svs", ".tiff", ".png", ".ndpi", ".mrxs", ".dcm"])
-def test_scraps(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_fragments_of_files(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
     assert path.name in refusal(path)
 
 
-def test_a_directory_at_the_end_cut_off(make_slide: Make) -> None:
+def test_a_truncated_directory_at_the_end(make_slide: Make) -> None:
     path = make_slide()
     data = bytearray(path.read_bytes())
     directory = struct.unpack_from("<I", data, 4)[0]
-    moved = data + data[directory:]  # a second copy of it, to lie at the end
+    moved = data + data[directory:]  # a second copy of the directory, at the end
     struct.pack_into("<I", moved, 4, len(data))
     for kept in (len(moved) - len(data[directory:]) + 1, len(data) // 2):
         path.write_bytes(moved[:kept])
         refusal(path)
 
 
-def test_a_directory_loop_is_no_hang(make_slide: Make) -> None:
+def test_a_directory_loop_ends(make_slide: Make) -> None:
     path = make_slide()
     with tifffile.TiffFile(path) as tiff:
         start = tiff.pages.first.offset
@@ -122,7 +122,7 @@ def test_odd_names_open(make_slide: Make, name: str) -> None:
         assert slide.info.to_json()["reader"] == "openslide"
 
 
-def test_nothing_of_the_patient_is_kept(make_slide: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_patient_data_is_kept(make_slide: Make, caplog: pytest.LogCaptureFixture) -> None:
     text = "Aperio Image Library v1\n410x300 (64x64)|MPP = {}|Patient = CANARY|Filename = CANARY"
     good = make_slide("good.svs", description=text.format("0.25"), mpp=None)
     with open_slide(good) as slide:

@@ -1,4 +1,4 @@
-"""What only TIAToolbox opens, and what is said where it is not installed."""
+"""Formats that only TIAToolbox opens, and the message where it is not installed."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def test_jp2(tmp_path: Path) -> None:
     assert (read[:, 390:] == 255).all()
 
 
-def test_scraps_are_refused(tmp_path: Path) -> None:
+def test_fragments_of_files_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("tiatoolbox")
     (tmp_path / "a.jp2").write_bytes(b"12345678")
     (tmp_path / "a.zarr").mkdir()
     for name in ("a.jp2", "a.zarr"):
-        with pytest.raises(SlideError, match="no slide that OpenSlide"):
+        with pytest.raises(SlideError, match="not a slide that OpenSlide"):
             open_slide(tmp_path / name)

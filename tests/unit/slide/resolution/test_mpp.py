@@ -1,4 +1,4 @@
-"""Which resolution is believed, and what is said of the others."""
+"""Which of the stated resolutions is used, and the warnings about the others."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def ome(x: str, y: str, unit: str = "") -> dict[str, str]:
         ({"png.dpi-x": "101600"}, 0.25, "png.dpi-x"),
     ],
 )
-def test_each_place_is_read_in_its_unit(properties: dict[str, str], mpp: float, source: str) -> None:
+def test_each_property_is_read_in_its_unit(properties: dict[str, str], mpp: float, source: str) -> None:
     found = resolve(properties, "aperio", PATH)
     assert found.mpp == pytest.approx(mpp)
     assert found.source == source
 
 
 @pytest.mark.parametrize("value", ["0", "-0.25", "inf", "nan", "352.8", "84.67", "12", "0.01", "x", ""])
-def test_no_microscope_means_missing_with_a_warning(value: str) -> None:
+def test_an_implausible_value_counts_as_missing_with_a_warning(value: str) -> None:
     found = resolve({"openslide.mpp-x": value, "openslide.mpp-y": value}, "aperio", PATH)
     assert found.mpp is None
     assert found.source == ""
@@ -66,12 +66,12 @@ def test_no_microscope_means_missing_with_a_warning(value: str) -> None:
 
 
 @pytest.mark.parametrize("dpi", ["72", "96", "150", "300", "600", "0"])
-def test_screens_and_printers_are_no_microscopes(dpi: str) -> None:
+def test_resolutions_of_screens_and_printers_are_ignored(dpi: str) -> None:
     assert resolve({"jpeg.dpi-x": dpi}, "JPEG", PATH).mpp is None
     assert resolve({"tiff.XResolution": dpi, "tiff.ResolutionUnit": "inch"}, "TIFF", PATH).mpp is None
 
 
-def test_pixels_that_are_not_square_are_refused_unless_the_user_knows() -> None:
+def test_pixels_that_are_not_square_are_refused_unless_the_user_gives_mpp() -> None:
     skewed = {"openslide.mpp-x": "0.25", "openslide.mpp-y": "0.26"}
     with pytest.raises(SlideError, match=r"0\.25 x 0\.26.*--mpp"):
         resolve(skewed, "aperio", PATH)
@@ -96,7 +96,7 @@ def test_an_objective_that_contradicts_is_a_warning(objective: str, warned: bool
     assert bool(found.warnings) is warned
 
 
-def test_a_hostile_description_is_searched_in_no_time() -> None:
+def test_a_hostile_description_is_searched_fast() -> None:
     assert resolve({"tiff.ImageDescription": "<Pixels " * 200_000}, "generic-tiff", PATH).mpp is None
 
 
@@ -105,4 +105,4 @@ def test_a_resolution_that_contradicts_the_files_own(override, warned):
     found = resolve({"tiatoolbox.mpp-x": "0.5", "tiatoolbox.mpp-y": "0.5"}, "tiatoolbox", PATH, override)
     assert found.mpp == override
     assert bool(found.warnings) is warned
-    assert all("says 0.5 µm per pixel, and --mpp" in warning for warning in found.warnings)
+    assert all("says 0.5 µm per pixel, but --mpp" in warning for warning in found.warnings)
