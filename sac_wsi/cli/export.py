@@ -36,7 +36,7 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
     if len(planned.files) < len(set(outs)):
         raise OutputError("export does not write stores. Copy the .zarr folder instead.")
     check_writable(planned)
-    refuse_input(planned.files, opened.slide_place)
+    refuse_input(planned.files, opened.original_slide_path)
     for path in planned.files:
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists. Pass --overwrite to replace it, or give another --out.")

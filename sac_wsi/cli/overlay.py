@@ -33,7 +33,7 @@ def command(run: Path, out: Path, region: str | None, slide: Path | None, overwr
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists. Pass --overwrite to replace it, or give another --out.")
     opened = Run.open(run)
-    refuse_input([out], slide or opened.slide_place)
+    refuse_input([out], slide or opened.original_slide_path)
     picture = (
         region_picture(opened, parse_region(region), slide)
         if region is not None

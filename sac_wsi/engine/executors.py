@@ -62,7 +62,7 @@ def _try(task: Callable[[int], T], index: int) -> T | Exception:
             return staged(index)
         except _ENDS_THE_RUN:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a model raises must stop its own block only
+        except Exception as error:  # noqa: BLE001 - an error of a model must stop its own block only
             last = error
     assert last is not None
     return last

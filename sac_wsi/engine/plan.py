@@ -1,4 +1,4 @@
-"""Plan a run before any work: whatever is wrong with the request is found here."""
+"""Plan a run before any work: errors in the request are found here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Plan:
 
     Attributes:
         slide: The slide's file or folder.
-        info: What the slide says of itself.
+        info: What the slide's file states: size, levels, resolution.
         slide_mpp: Micrometres per level-0 pixel that the run uses.
         mpp_override: The same, if the user gave it; None if it is the slide's own.
         config: The settings, with the model's own tile size and halo filled in.

@@ -19,7 +19,7 @@ from sac_wsi.nuclei.stain import mean_stain
 from sac_wsi.slide.frame import Frame
 from sac_wsi.tiling.grid import Block, Grid, Tile
 from sac_wsi.tiling.segmenter import Segmenter
-from sac_wsi.tiling.stitch import claim, overlaps_within, reaches_out, same_nucleus
+from sac_wsi.tiling.stitch import claim, near_block_border, overlaps_within, same_nucleus
 from sac_wsi.tissue.find import TissueMask
 
 
@@ -88,6 +88,6 @@ class SegmentBlock:
     def _found(self, block: Block, nuclei: Nuclei, tiles: TileOutcomes) -> FoundBlock:
         overlaps = overlaps_within(nuclei)
         twins = same_nucleus(overlaps, nuclei.area_px, nuclei.area_px)
-        near_border = reaches_out(nuclei, block.core, self.grid.halo_px, self.grid.frame)
+        near_border = near_block_border(nuclei, block.core, self.grid.halo_px, self.grid.frame)
         rim = Rim(np.flatnonzero(near_border).astype(np.int32), nuclei.take(near_border))
         return FoundBlock(nuclei, rim, twins.pair, overlaps.pair, tiles)

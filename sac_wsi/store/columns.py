@@ -217,7 +217,7 @@ def _steps(first: int, end: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array of a finished store; whatever a codec raises becomes a StoreError that names the array."""
+    """An array of a finished store; any error while reading becomes a StoreError that names the array."""
 
     array: zarr.Array[Any]
     place: str

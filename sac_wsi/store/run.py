@@ -27,7 +27,7 @@ class Summary:
 
     Attributes:
         store: Path of the store.
-        outputs: Paths of the files that were asked for.
+        outputs: Paths of the output files.
         run_id: Hash of all that decides the result.
         nuclei: Number of nuclei.
         tiles: Number of tiles by status: done, failed, skipped (no tissue).
@@ -116,13 +116,13 @@ class Run:
         return LabelFrame(tuple(known["shape_yx"]), known["mpp"], known["frame_per_label"])
 
     @property
-    def slide_place(self) -> Path:
+    def original_slide_path(self) -> Path:
         """Where the slide was when it was segmented."""
         return Path(self.store.parent / self.provenance["slide"]["path"])
 
     def slide_path(self, moved_to: Path | None = None) -> Path:
         """Return the path of the slide; raise OutputError if it is not there."""
-        slide = moved_to or self.slide_place
+        slide = moved_to or self.original_slide_path
         if not slide.exists():
             raise OutputError(f"The slide is not at {slide}. Pass --slide with its new path.")
         return slide

@@ -84,7 +84,7 @@ def _cut_by_artificial_edge(box: NDArray[np.int32], read: Box, frame: Box) -> ND
     return cut
 
 
-def reaches_out(nuclei: Nuclei, core: Box, halo_px: int, frame: Box) -> NDArray[np.bool_]:
+def near_block_border(nuclei: Nuclei, core: Box, halo_px: int, frame: Box) -> NDArray[np.bool_]:
     """Return True for the nuclei of a block that those of a neighbouring block could overlap.
 
     A neighbour's masks lie in its core plus halo, so at most ``halo_px`` inside this block's core.

@@ -33,7 +33,7 @@ def test_overrides_come_after_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("grid.tile_pix=5", "Did you mean grid.tile_px"),
         ("gird.tile_px=5", "Did you mean grid"),
@@ -49,8 +49,8 @@ def test_overrides_come_after_the_file(tmp_path):
         ("classical.mpp=-1", "mpp"),
     ],
 )
-def test_a_wrong_setting_is_named(override, says):
-    with pytest.raises(ConfigError, match=says):
+def test_a_wrong_setting_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
         load_config(overrides=[override])
 
 

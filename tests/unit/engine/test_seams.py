@@ -9,7 +9,7 @@ from sac_wsi.engine.seams import settle_seams
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.masks import nuclei_from_masks
 from sac_wsi.tiling.grid import GridSettings, make_grid
-from sac_wsi.tiling.stitch import overlaps_within, reaches_out, same_nucleus
+from sac_wsi.tiling.stitch import near_block_border, overlaps_within, same_nucleus
 
 GRID = make_grid((88, 176), 0.5, GridSettings(tile_px=128, halo_um=10, block_tiles=1))
 """Two blocks of one tile each, which meet at x = 88."""
@@ -24,7 +24,7 @@ def save(journal, block, parts):
     nuclei = concat(parts) if parts else Nuclei.empty()
     overlaps = overlaps_within(nuclei)
     twins = same_nucleus(overlaps, nuclei.area_px, nuclei.area_px)
-    near = reaches_out(nuclei, GRID.block(block).core, GRID.halo_px, GRID.frame)
+    near = near_block_border(nuclei, GRID.block(block).core, GRID.halo_px, GRID.frame)
     rim = Rim(np.flatnonzero(near).astype(np.int32), nuclei.take(near))
     FoundBlock(nuclei, rim, twins.pair, overlaps.pair, TileOutcomes({block: 1})).save(journal, block)
 

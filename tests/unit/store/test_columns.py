@@ -128,16 +128,16 @@ def test_a_missing_array_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("attributes", "says"),
+    ("attributes", "message"),
     [
         ({}, "not written by sac-wsi"),
         ({"sac_wsi": 5}, "not written by sac-wsi"),
         ({"sac_wsi": {"format": 99, "version": "9.9"}}, "has format 99; this sac-wsi reads format 1.*9.9"),
     ],
 )
-def test_a_store_that_is_not_ours_is_refused(tmp_path, attributes, says):
+def test_a_store_that_is_not_ours_is_refused(tmp_path, attributes, message):
     zarr.create_group(tmp_path / "s", attributes=attributes)
-    with pytest.raises(StoreError, match=says):
+    with pytest.raises(StoreError, match=message):
         read_provenance(tmp_path / "s")
 
 

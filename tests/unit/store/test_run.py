@@ -42,7 +42,7 @@ def test_nuclei_and_labels_agree(moved):
 
 def test_the_slide_is_looked_for_where_it_was(run, moved, tmp_path):
     assert run.slide_path().samefile(run.store.with_name("slide.tiff"))
-    assert not moved.slide_place.exists()
+    assert not moved.original_slide_path.exists()
     with pytest.raises(OutputError, match="Pass --slide with its new path"):
         moved.slide_path()
     (tmp_path / "elsewhere.tiff").touch()

@@ -54,7 +54,7 @@ def test_neighbours_are_the_blocks_whose_masks_can_overlap():
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         (GridSettings(tile_px=64, halo_um=24), "grid.tile_px"),
         (GridSettings(halo_um=1.0, tolerance_px=4), "grid.halo_um"),
@@ -63,8 +63,8 @@ def test_neighbours_are_the_blocks_whose_masks_can_overlap():
         (GridSettings(block_tiles=0), "^grid.block_tiles is 0: needed 1 or more.$"),
     ],
 )
-def test_an_impossible_grid_is_refused(settings, says):
-    with pytest.raises(ConfigError, match=says):
+def test_an_impossible_grid_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
         make_grid((1000, 1000), 0.5, settings)
 
 

@@ -80,7 +80,7 @@ def test_otherwise_equal_nuclei_are_ordered_by_their_masks():
 
 
 def test_the_better_of_two_views_stays_and_removes_only_its_own_conflicts():
-    # a beats b, b beats c, a and c do not conflict: b goes, c stays
+    # a beats b, b beats c, a and c do not conflict: b is dropped, c stays
     conflicts = np.array([[0, 1], [1, 2]], np.int32)
     assert decide(np.array([0, 1, 2]), conflicts).tolist() == [True, False, True]
 
