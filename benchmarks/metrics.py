@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sac_wsi.evaluate.metrics import score_image
 from sac_wsi.evaluate.metrics.instance import aji, aji_plus, detection_f1, panoptic_quality
 from sac_wsi.evaluate.metrics.object_level import object_dice, object_f1, object_hausdorff
-from sac_wsi.evaluate.metrics.overlap import overlap
+from sac_wsi.evaluate.metrics.overlap import compute_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +64,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     truth, pred = discs(args.side, args.nuclei, 1, 0.0), discs(args.side, args.nuclei, 2, 0.5)
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     works: dict[str, Callable[[], Any]] = {
-        "overlap": lambda: overlap(truth, pred),
+        "overlap": lambda: compute_overlap(truth, pred),
         "AJI": lambda: aji(found),
         "AJI+": lambda: aji_plus(found),
         "PQ": lambda: panoptic_quality(found),

@@ -24,7 +24,7 @@ from scipy import ndimage
 
 from sac_wsi import load_config, segment_slide
 from sac_wsi.engine.plan import Plan, make_plan
-from sac_wsi.evaluate.metrics.overlap import overlap
+from sac_wsi.evaluate.metrics.overlap import compute_overlap
 from sac_wsi.geometry import Box
 from sac_wsi.slide.open import open_slide
 from sac_wsi.slide.resolution.mpp import require_mpp
@@ -81,7 +81,7 @@ def seam_distance_px(length: int, core_px: int, first_px: int) -> NDArray[np.flo
 
 def quality(a: Labels, b: Labels, near_px: NDArray[np.bool_]) -> dict[str, tuple[int, float]]:
     """Nuclei and PQ: of all, of those near a seam, of the others."""
-    found = overlap(a, b)
+    found = compute_overlap(a, b)
     matched = found.iou > 0.5
     rows, columns, iou = found.truth_row[matched], found.pred_row[matched], found.iou[matched]
     at_a, at_b = _at_seam(a, found.truth_ids, near_px), _at_seam(b, found.pred_ids, near_px)

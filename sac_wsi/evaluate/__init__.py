@@ -1,1 +1,1 @@
-"""Scores of label images and of models."""
+"""Scores of label images and of models against true labels."""

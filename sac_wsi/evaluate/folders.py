@@ -1,4 +1,4 @@
-"""Predicted label images against true ones, folder against folder."""
+"""Score a folder of predicted label images against a folder of true ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 def evaluate_folders(pred: Path, truth: Path, *, objects: bool = False) -> Scores:
     """Score each image of ``truth`` against the file of the same stem in ``pred``.
 
-    A prediction that is missing counts as empty and is named in ``Scores.missing``; one without a truth is
-    not scored and is named in ``Scores.extra``. One pair of images is in memory at a time. ``objects``: the
-    GlaS measures as well.
+    A missing prediction is scored as an empty one and listed in ``Scores.missing``. A prediction without a
+    true label image is not scored and is listed in ``Scores.extra``. Memory holds one pair of images at a
+    time.
+
+    Args:
+        pred: Folder of predicted label images.
+        truth: Folder of true label images.
+        objects: Whether to compute the GlaS measures too.
     """
     true_files, pred_files = label_files(truth), label_files(pred)
     if not true_files:
@@ -35,7 +40,7 @@ def _score(stem: str, true_file: Path, pred_file: Path | None, objects: bool) ->
     pred = read_labels(pred_file)
     if truth.shape != pred.shape:
         raise RequestError(
-            f"{pred_file} has {pred.shape[0]} x {pred.shape[1]} pixels, its truth {true_file} has "
+            f"{pred_file} has {pred.shape[0]} x {pred.shape[1]} pixels, its true labels {true_file} have "
             f"{truth.shape[0]} x {truth.shape[1]}: needed the same size."
         )
     return score_image(truth, pred, name=stem, objects=objects)

@@ -1,4 +1,4 @@
-"""A model on a set of labelled images."""
+"""Score a model on a set of labelled images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sac_wsi.errors import ConfigError, DataError
-from sac_wsi.evaluate.judge import Find, judge
 from sac_wsi.evaluate.metrics import Scores, summarise
+from sac_wsi.evaluate.score_images import FindNuclei, score_images
 from sac_wsi.files.atomic import atomic_file, make_folder
 from sac_wsi.tiling.grid import GridSettings
 from sac_wsi.tiling.segmenter import ModelSegmenter, RgbTile, Segmenter
@@ -35,15 +35,25 @@ def evaluate_model(
     on_image: Callable[[str], None] = lambda name: None,
     on_bad: Callable[[DataError], None] | None = None,
 ) -> Scores:
-    """Scores at the images' own resolution.
+    """Return the scores of a model at the images' own resolution.
 
-    ``experts``: points from the truth, in a person's stead. ``objects``: the GlaS measures as well.
-    ``labels_to`` is a folder for the predicted label maps, which ``sac-wsi evaluate --pred`` reads.
+    Args:
+        segmenter: The model.
+        images: Images with true labels.
+        experts: Number of points per image taken from the true labels. They replace a person's points.
+        objects: Whether to compute the GlaS measures too.
+        labels_to: Folder for the predicted label maps, which ``sac-wsi evaluate --pred`` reads.
+        on_image: Receives the name of each image after it was scored.
+        on_bad: Receives the error of an image that cannot be read; the image is then left out. Without it
+            the error is raised.
+
+    Raises:
+        DataError: No image could be read.
     """
     tile_px, halo_um = tile_of(segmenter)
     scores = []
-    for judged in judge(
-        _finder(segmenter, experts),
+    for scored in score_images(
+        _find_function(segmenter, experts),
         images,
         tile_px=tile_px,
         halo_px=math.ceil(halo_um / segmenter.mpp),
@@ -51,26 +61,26 @@ def evaluate_model(
         objects=objects,
         on_bad=on_bad,
     ):
-        scores.append(judged.scores)
+        scores.append(scored.scores)
         if labels_to is not None:
-            _save(labels_to / f"{_file_name(judged.scores.name)}.npy", judged.found)
-        on_image(judged.scores.name)
+            _save(labels_to / f"{_file_name(scored.scores.name)}.npy", scored.pred)
+        on_image(scored.scores.name)
     if not scores:
-        raise DataError("None of the images can be read: `sac-wsi data check` tells why.")
+        raise DataError("None of the images can be read: `sac-wsi data check` gives the reasons.")
     return summarise(scores)
 
 
 def tile_of(segmenter: Segmenter) -> tuple[int, float]:
-    """Side in pixels and halo in micrometres of its tiles."""
+    """Return the side in pixels and the halo in micrometres of the segmenter's tiles."""
     if isinstance(segmenter, ModelSegmenter):
         return segmenter.tile_px, segmenter.halo_um
-    usual = GridSettings().resolved()
-    assert usual.tile_px is not None
-    assert usual.halo_um is not None
-    return usual.tile_px, usual.halo_um
+    default = GridSettings().resolved()
+    assert default.tile_px is not None
+    assert default.halo_um is not None
+    return default.tile_px, default.halo_um
 
 
-def _finder(segmenter: Segmenter, experts: int) -> Find:
+def _find_function(segmenter: Segmenter, experts: int) -> FindNuclei:
     if isinstance(segmenter, ModelSegmenter):
         model = segmenter
 
@@ -79,12 +89,12 @@ def _finder(segmenter: Segmenter, experts: int) -> Find:
 
         return find
     if experts:
-        raise ConfigError(f"{segmenter.name} takes no points: leave out --experts, or choose a checkpoint.")
+        raise ConfigError(f"{segmenter.name} uses no points: leave out --experts, or choose a checkpoint.")
     return lambda person, tiles: segmenter.segment(tiles)
 
 
 def _file_name(name: str) -> str:
-    """Of an image of a pack: its name has a folder's."""
+    """Return a file name for an image. The names of a pack's images contain slashes."""
     return name.replace("/", "_")
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from sac_wsi.errors import DataError
-from sac_wsi.evaluate.judge import judge
 from sac_wsi.evaluate.metrics import summarise
+from sac_wsi.evaluate.score_images import score_images
 from sac_wsi.model.predict.features import Runner, arithmetic
 from sac_wsi.model.predict.tiles import tile_nuclei
 from sac_wsi.train.objective import Lesson, loss_of, on_device
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sac_wsi.datasets.images import Images
-    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.evaluate.score_images import ScoredImage
     from sac_wsi.model.nets.sac import SacModel
     from sac_wsi.train.config import TrainConfig
 
@@ -32,10 +32,10 @@ def judge_model(
     images: Images,
     device: str,
     on_bad: Callable[[DataError], None] | None = None,
-) -> Iterator[JudgedImage]:
+) -> Iterator[ScoredImage]:
     """As it will be used, and in the same precision."""
     runner = Runner(model, device, config.schedule.bf16)
-    return judge(
+    return score_images(
         partial(tile_nuclei, runner, config.inference, config.mpp),
         images,
         tile_px=config.size.tile_px,
@@ -45,7 +45,7 @@ def judge_model(
     )
 
 
-def image_means(images: Iterator[JudgedImage]) -> dict[str, float]:
+def image_means(images: Iterator[ScoredImage]) -> dict[str, float]:
     scores = [judged.scores for judged in images]
     if not scores:
         raise DataError("None of the images to validate on can be read: `sac-wsi data check` tells why.")

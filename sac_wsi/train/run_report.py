@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sac_wsi.datasets.images import Images
-    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.evaluate.score_images import ScoredImage
     from sac_wsi.model.checkpoint.card import Card
     from sac_wsi.train.config import TrainConfig
 
@@ -35,7 +35,7 @@ def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     skip = (lambda error: None) if config.data.skip_bad else None
     scored: list[ImageScores] = []
-    shown: list[JudgedImage] = []
+    shown: list[ScoredImage] = []
     for image in judge_model(model.to(device), config, images, device, skip):
         scored.append(image.scores)
         shown = list(chain(*best_and_worst([*shown, image])))  # no more in memory than the page shows

@@ -1,11 +1,13 @@
-"""How well label maps agree with the truth: per pixel, per nucleus, per gland; pure arithmetic on overlaps.
+"""Measures of how well predicted label maps agree with true ones: per pixel, per nucleus and per gland.
 
-Everything but the Hausdorff distance follows from one ``Overlap``: which objects there are, how large they
-are, and how many pixels each two of them share. Rules that hold for every measure:
+All measures except the Hausdorff distance are computed from one ``Overlap``: the objects of both maps, their
+areas, and the number of pixels that each pair shares. These rules hold for every measure:
 
-* ids are taken as given. They need not be sequential, and an id in two pieces is one object.
-* both maps empty: 1 (distance 0). One of them empty: 0 (no distance). Nothing matched: sq is 0.
-* where two partners are equally good, the one with the lower id counts, as in the original programs.
+* Ids are used as they are. They may have gaps. All pixels of one id are one object, connected or not.
+* Both maps empty: 1 (distance 0). One map empty: 0 (no distance). No match: sq is 0.
+* Of two equally good partners, the one with the lower id is chosen, as in the original programs.
+
+``tests/unit/evaluate/metrics/test_against_cellseg_metrics.py`` compares them with another implementation.
 """
 
 from sac_wsi.evaluate.metrics.bootstrap import Interval

@@ -1,4 +1,4 @@
-"""How far a mean over images would move with other images: the percentile bootstrap."""
+"""Percentile bootstrap: how much a mean over images varies with the choice of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DRAWS = 2000
-_AT_ONCE = 1 << 17
+_ROWS_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,28 @@ class Interval:
     high: float
 
     def to_json(self) -> list[float]:
+        """Return [low, high]."""
         return [self.low, self.high]
 
 
 def resampled_means(rows: Floats, seed: int = 0, draws: int = DRAWS) -> Floats:
-    """Column means over as many images as there are, drawn with replacement: (draws, columns).
+    """Return the column means of ``draws`` random samples of the images.
 
-    ``rows`` has a row for each image. All columns are drawn alike, so that a ratio of two is one of a sample.
+    Each sample has as many images as ``rows``, drawn with replacement. All columns use the same images, so
+    that the ratio of two columns belongs to one sample.
+
+    Args:
+        rows: (images, columns) values.
+        seed: Seed of the random choice.
+        draws: Number of samples.
+
+    Returns:
+        (draws, columns) means.
     """
     count = len(rows)
     rng = np.random.default_rng(seed)
     means = np.empty((draws, rows.shape[1]))
-    step = max(1, _AT_ONCE // count)
+    step = max(1, _ROWS_AT_ONCE // count)
     for start in range(0, draws, step):
         part = means[start : start + step]
         part[:] = rows[rng.integers(0, count, (len(part), count))].mean(axis=1)
@@ -40,7 +50,7 @@ def resampled_means(rows: Floats, seed: int = 0, draws: int = DRAWS) -> Floats:
 
 
 def interval(resampled: Floats) -> Interval:
-    """From the 2.5th to the 97.5th percentile.
+    """Return the interval from the 2.5th to the 97.5th percentile.
 
     >>> interval(np.arange(1001.0))
     Interval(low=25.0, high=975.0)

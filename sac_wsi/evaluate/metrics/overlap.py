@@ -1,4 +1,4 @@
-"""The joint histogram of two label maps, sparse: one pass, whatever the ids."""
+"""Sparse joint histogram of two label maps, computed in one pass for any ids."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ LabelMap = NDArray[np.integer[Any]] | NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 _STRIP_PX = 1 << 20
-"""The kernel sees int64; converting strip by strip keeps a mapped or small-typed image small."""
+"""The kernel needs int64. Strips are converted one by one: the whole image is never held as int64."""
 _FIRST_SLOTS = 1 << 12
-# odd numbers with irregular bits, signed: mixing int64 with uint64 would make numba compute in float64
+# odd numbers with irregular bits. Signed, because numba computes int64 with uint64 in float64
 _MIX_TRUTH, _MIX_PRED = -7046029254386353131, -4417276706812531889
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Objects of two maps, by rising id, and the pairs of them that share pixels.
+    """The objects of two maps, sorted by id, and the pairs of them that share pixels.
 
-    truth_ids, pred_ids    the ids that occur, without 0
-    truth_px, pred_px      pixels of each of them
-    truth_row, pred_row    of each pair: positions in the above; sorted by (truth_row, pred_row)
-    shared_px              of each pair: pixels that both cover, at least 1
+    truth_ids, pred_ids    ids that occur, without 0
+    truth_px, pred_px      area of each object in pixels
+    truth_row, pred_row    for each pair: positions in the arrays above; sorted by (truth_row, pred_row)
+    shared_px              for each pair: number of pixels that both cover, at least 1
     """
 
     truth_ids: Ints
@@ -39,23 +39,23 @@ class Overlap:
 
     @property
     def union_px(self) -> Ints:
-        """Of each pair: pixels that at least one of them covers."""
+        """For each pair: number of pixels that at least one of them covers."""
         return self.truth_px[self.truth_row] + self.pred_px[self.pred_row] - self.shared_px
 
     @property
     def iou(self) -> NDArray[np.float64]:
-        """Of each pair, in (0, 1]."""
+        """For each pair: intersection over union, in (0, 1]."""
         return self.shared_px / self.union_px
 
     @property
-    def score_of_nothing(self) -> float | None:
-        """What every measure is where a map is empty: 1 if both are, 0 if one is; None where neither is."""
+    def empty_score(self) -> float | None:
+        """The score if a map is empty: 1 if both are empty, 0 if one is. None if neither is empty."""
         if len(self.truth_ids) and len(self.pred_ids):
             return None
         return float(len(self.truth_ids) == len(self.pred_ids))
 
     def swapped(self) -> Overlap:
-        """With truth and prediction in each other's place."""
+        """Return the overlap with truth and prediction exchanged."""
         order = np.lexsort((self.truth_row, self.pred_row))
         return Overlap(
             truth_ids=self.pred_ids,
@@ -68,15 +68,17 @@ class Overlap:
         )
 
 
-def overlap(truth: LabelMap, pred: LabelMap) -> Overlap:
-    """Which objects share how many pixels. Ids are 1..2**63-1 in any integer type; 0 is background.
+def compute_overlap(truth: LabelMap, pred: LabelMap) -> Overlap:
+    """Return the objects of two label maps and the number of pixels that each pair shares.
 
-    >>> found = overlap(np.array([[7, 7, 0]]), np.array([[0, 900, 900]]))
+    Ids are 1..2**63-1 in any integer type; 0 is background.
+
+    >>> found = compute_overlap(np.array([[7, 7, 0]]), np.array([[0, 900, 900]]))
     >>> found.truth_ids.tolist(), found.pred_px.tolist(), found.shared_px.tolist(), found.iou.tolist()
     ([7], [2], [1], [0.3333333333333333])
     """
     if truth.shape != pred.shape:
-        raise ValueError(f"truth is {truth.shape}, prediction {pred.shape}: needed maps of one size")
+        raise ValueError(f"truth is {truth.shape}, prediction {pred.shape}: needed maps of the same size")
     keys, counts = _empty_table(_FIRST_SLOTS)
     used = 0
     rows = max(1, _STRIP_PX // max(1, truth[0].size)) if len(truth) else 1
@@ -95,7 +97,7 @@ def _as_int64(strip: LabelMap) -> Ints:
 
 
 def _from_pairs(truth: Ints, pred: Ints, px: Ints) -> Overlap:
-    """From (truth id, prediction id, pixels), where an id may be 0 but not both."""
+    """Build the overlap from (true id, predicted id, pixels) of each pair; one of the ids may be 0."""
     truth_ids, truth_px = _areas(truth, px)
     pred_ids, pred_px = _areas(pred, px)
     both = (truth > 0) & (pred > 0)
@@ -118,7 +120,7 @@ def _empty_table(slots: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _count_pairs(truth: Any, pred: Any, keys: Any, counts: Any, used: int) -> Any:
-    """Add a strip to the hash table of pairs, run by run; the table, grown where it was half full."""
+    """Add the pairs of a strip to the hash table. The table is enlarged when it is half full."""
     at = 0
     while at < truth.size:
         t, p, start = truth[at], pred[at], at
@@ -127,7 +129,7 @@ def _count_pairs(truth: Any, pred: Any, keys: Any, counts: Any, used: int) -> An
         if t == 0 and p == 0:
             continue
         if 2 * used >= len(counts):
-            keys, counts = _grown(keys, counts)
+            keys, counts = _enlarged(keys, counts)
         slot = _slot(keys, counts, t, p)
         used += counts[slot] == 0
         keys[slot, 0], keys[slot, 1] = t, p
@@ -137,7 +139,7 @@ def _count_pairs(truth: Any, pred: Any, keys: Any, counts: Any, used: int) -> An
 
 @njit(cache=True, nogil=True)
 def _slot(keys: Any, counts: Any, t: int, p: int) -> Any:
-    """Where the pair is, or the free slot where it belongs."""
+    """Return the slot of the pair, or the free slot where it belongs."""
     mixed = t * _MIX_TRUTH ^ p * _MIX_PRED
     last = len(counts) - 1
     slot = (mixed ^ (mixed >> 32)) & last
@@ -147,7 +149,7 @@ def _slot(keys: Any, counts: Any, t: int, p: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _grown(keys: Any, counts: Any) -> Any:
+def _enlarged(keys: Any, counts: Any) -> Any:
     new_keys, new_counts = _empty_table(2 * len(counts))
     for i in range(len(counts)):
         if counts[i]:

@@ -1,4 +1,4 @@
-"""Foreground against background: which pixels are in any nucleus."""
+"""Measures per pixel: foreground (any nucleus) against background."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """Foreground pixels of the truth, of the prediction, and of both at once."""
+    """Number of foreground pixels of the truth, of the prediction, and of both at the same pixel."""
 
     truth_px: int
     pred_px: int
     shared_px: int
 
 
-def pixel_counts(found: Overlap) -> PixelCounts:
-    return PixelCounts(int(found.truth_px.sum()), int(found.pred_px.sum()), int(found.shared_px.sum()))
+def pixel_counts(overlap: Overlap) -> PixelCounts:
+    """Return the numbers of foreground pixels of one image."""
+    return PixelCounts(int(overlap.truth_px.sum()), int(overlap.pred_px.sum()), int(overlap.shared_px.sum()))
 
 
 def dice(counts: PixelCounts) -> float:
-    """2 |T∩P| / (|T| + |P|) of one image: the same number as its pixel F1.
+    """Return the Dice coefficient 2 |T∩P| / (|T| + |P|) of one image, which equals its pixel F1.
 
     >>> dice(PixelCounts(4, 2, 2)), dice(PixelCounts(0, 0, 0))
     (0.6666666666666666, 1.0)
@@ -35,7 +36,7 @@ def dice(counts: PixelCounts) -> float:
 
 
 def iou(counts: PixelCounts) -> float:
-    """|T∩P| / |T∪P| of one image.
+    """Return the Jaccard index |T∩P| / |T∪P| of one image.
 
     >>> iou(PixelCounts(4, 2, 2))
     0.5
@@ -45,7 +46,7 @@ def iou(counts: PixelCounts) -> float:
 
 
 def f1_pooled(images: Iterable[PixelCounts]) -> float:
-    """F1 of the pixels of all images together, so that an image counts by its foreground.
+    """Return the F1 of the pixels of all images together: an image with more foreground weighs more.
 
     >>> f1_pooled([PixelCounts(4, 4, 4), PixelCounts(1, 1, 0)])
     0.8

@@ -1,4 +1,4 @@
-"""The scores of an image and of a set of images, and their shape as JSON."""
+"""The scores of one image and of a set of images, and their JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from sac_wsi.evaluate.metrics.bootstrap import Floats, Interval, interval, resampled_means
 from sac_wsi.evaluate.metrics.instance import aji, aji_plus, detection_f1, panoptic_quality
 from sac_wsi.evaluate.metrics.object_level import ObjectScores, object_scores
-from sac_wsi.evaluate.metrics.overlap import LabelMap, overlap
+from sac_wsi.evaluate.metrics.overlap import LabelMap, compute_overlap
 from sac_wsi.evaluate.metrics.pixel import PixelCounts, dice, f1_pooled, iou, pixel_counts
 
 MEASURES = ("dice", "iou", "aji", "aji_plus", "pq", "dq", "sq", "f1_det")
@@ -20,7 +20,7 @@ OBJECT_MEASURES = ("f1", "dice", "hausdorff_px")
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Of one image, from 0 to 1. ``missing``: there was no prediction, and an empty one was scored."""
+    """Scores of one image, from 0 to 1. ``missing``: it had no prediction, so an empty one was scored."""
 
     name: str
     dice: float
@@ -38,33 +38,35 @@ class ImageScores:
     objects: ObjectScores | None = None
 
     def to_json(self) -> dict[str, Any]:
-        told = asdict(self)
-        told.update(told.pop("pixels"))
+        """Return the scores as a dictionary of plain values."""
+        values = asdict(self)
+        values.update(values.pop("pixels"))
         if self.objects is None:
-            del told["objects"]
-        return told
+            del values["objects"]
+        return values
 
 
 @dataclass(frozen=True)
 class ObjectMeans:
-    """The GlaS measures over images. A distance that no image has is None, and so is its interval."""
+    """Means of the GlaS measures. If no image has a distance, its mean and interval are None."""
 
     mean: Mapping[str, float | None]
     intervals: Mapping[str, Interval | None]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the means and intervals as a dictionary of plain values."""
         return {"mean": dict(self.mean), "interval_95": _intervals_json(self.intervals)}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of a set of images.
+    """Scores of a set of images.
 
-    mean        of each of ``MEASURES``, every image counting alike
+    mean        mean of each of ``MEASURES``; every image has the same weight
     f1_pooled   pixel F1 of all images together
-    intervals   95 %, of each of ``MEASURES`` and of f1_pooled; None for fewer than two images
-    objects     the GlaS measures, where they were asked for
-    extra       predictions without a truth, not scored
+    intervals   95 % intervals of each of ``MEASURES`` and of f1_pooled; None for fewer than two images
+    objects     the GlaS measures, if they were requested
+    extra       predictions without true labels, which were not scored
     """
 
     images: tuple[ImageScores, ...]
@@ -76,11 +78,12 @@ class Scores:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Images without a prediction."""
+        """Names of the images without a prediction."""
         return tuple(image.name for image in self.images if image.missing)
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        """Return the scores as a dictionary of plain values."""
+        values: dict[str, Any] = {
             "mean": dict(self.mean),
             "f1_pooled": self.f1_pooled,
             "interval_95": _intervals_json(self.intervals),
@@ -88,47 +91,47 @@ class Scores:
             "extra": list(self.extra),
         }
         if self.objects is not None:
-            told["objects"] = self.objects.to_json()
-        told["images"] = [image.to_json() for image in self.images]
-        return told
+            values["objects"] = self.objects.to_json()
+        values["images"] = [image.to_json() for image in self.images]
+        return values
 
 
 def score_image(truth: LabelMap, pred: LabelMap, *, name: str = "", objects: bool = False) -> ImageScores:
-    """All measures of one prediction; those of GlaS with ``objects``.
+    """Return all measures of one prediction; ``objects`` adds those of GlaS.
 
     >>> score_image(np.array([[1, 1, 2, 2]]), np.array([[5, 5, 0, 0]])).pq
     0.6666666666666666
     """
-    found = overlap(truth, pred)
-    pixels = pixel_counts(found)
-    quality = panoptic_quality(found)
+    overlap = compute_overlap(truth, pred)
+    pixels = pixel_counts(overlap)
+    quality = panoptic_quality(overlap)
     return ImageScores(
         name=name,
         dice=dice(pixels),
         iou=iou(pixels),
-        aji=aji(found),
-        aji_plus=aji_plus(found),
+        aji=aji(overlap),
+        aji_plus=aji_plus(overlap),
         pq=quality.pq,
         dq=quality.dq,
         sq=quality.sq,
-        f1_det=detection_f1(found),
-        truth_nuclei=len(found.truth_ids),
-        pred_nuclei=len(found.pred_ids),
+        f1_det=detection_f1(overlap),
+        truth_nuclei=len(overlap.truth_ids),
+        pred_nuclei=len(overlap.pred_ids),
         pixels=pixels,
-        objects=object_scores(found, truth, pred) if objects else None,
+        objects=object_scores(overlap, truth, pred) if objects else None,
     )
 
 
 def score_missing(truth: LabelMap, *, name: str = "", objects: bool = False) -> ImageScores:
-    """An image without a prediction: as if nothing had been found in it."""
+    """Return the scores of an image without a prediction: those of an empty prediction."""
     empty = np.broadcast_to(np.zeros((), np.uint8), truth.shape)
     return replace(score_image(truth, empty, name=name, objects=objects), missing=True)
 
 
 def summarise(images: Sequence[ImageScores], *, extra: Sequence[str] = (), seed: int = 0) -> Scores:
-    """Means over at least one image, with intervals drawn from ``seed``."""
+    """Return the means over at least one image, with bootstrap intervals that depend on ``seed``."""
     if not images:
-        raise ValueError("no image to summarise: needed at least one")
+        raise ValueError("summarise() got no image; needed at least one")
     rows = np.array([[getattr(image, measure) for measure in MEASURES] for image in images])
     pixels = np.array([list(asdict(image.pixels).values()) for image in images], np.float64)
     return Scores(

@@ -15,7 +15,7 @@ from sac_wsi.train.report.pictures import FOUND_RGB, TRUTH_RGB, best_and_worst, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.evaluate.score_images import ScoredImage
     from sac_wsi.evaluate.metrics import Interval, Scores
 
 _STYLE = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def write_report(
     facts: Mapping[str, str],
     curves: Sequence[Curve],
     scores: Scores | None,
-    images: Sequence[JudgedImage],
+    images: Sequence[ScoredImage],
 ) -> None:
     """One HTML file that loads nothing, complete or not at all."""
     losses, scored = losses_and_scores(curves)
@@ -96,7 +96,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if drawable(value) else "–"
 
 
-def _gallery(images: Sequence[JudgedImage]) -> Iterable[Markup]:
+def _gallery(images: Sequence[ScoredImage]) -> Iterable[Markup]:
     if images:
         yield tag("h2", "Images")
         swatches = (_swatch(TRUTH_RGB, 5, "truth: yellow, wide"), _swatch(FOUND_RGB, 2, "found: blue, thin"))
@@ -105,7 +105,7 @@ def _gallery(images: Sequence[JudgedImage]) -> Iterable[Markup]:
         yield tag("div", best, worst, class_="pair")
 
 
-def _column(heading: str, images: Sequence[JudgedImage]) -> Markup:
+def _column(heading: str, images: Sequence[ScoredImage]) -> Markup:
     return tag("div", tag("h3", heading), *map(figure, images)) if images else Markup()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sac_wsi.evaluate.judged import JudgedImage
+    from sac_wsi.evaluate.score_images import ScoredImage
 
 TRUTH_RGB, FOUND_RGB = (255, 225, 25), (0, 120, 255)
 """Yellow, wide; blue, thin: apart in every kind of colour blindness, and from both stains."""
@@ -30,14 +30,14 @@ _MOST_ZOOM = 4
 _WIDE, _THIN = np.ones((3, 3)), np.ones((2, 2))
 
 
-def best_and_worst(images: Sequence[JudgedImage]) -> tuple[list[JudgedImage], list[JudgedImage]]:
+def best_and_worst(images: Sequence[ScoredImage]) -> tuple[list[ScoredImage], list[ScoredImage]]:
     """By PQ, the extreme first; of few images half each, so that none is shown twice."""
     ranked = sorted(images, key=lambda image: -1 if math.isnan(image.scores.pq) else image.scores.pq)
     worst = ranked[: min(EACH, len(ranked) // 2)]
     return ranked[::-1][: min(EACH, len(ranked) - len(worst))], worst
 
 
-def figure(image: JudgedImage) -> Markup:
+def figure(image: ScoredImage) -> Markup:
     said = image.scores
     counts = f"{said.truth_nuclei:,} nuclei in the truth, {said.pred_nuclei:,} found"
     height, width = image.truth.shape
@@ -62,7 +62,7 @@ def figure(image: JudgedImage) -> Markup:
     )
 
 
-def outlined(image: JudgedImage) -> NDArray[np.uint8]:
+def outlined(image: ScoredImage) -> NDArray[np.uint8]:
     """The picture at the size of the report, at most ``LONGEST_PX`` a side, with both outlines."""
     middle = tuple(_middle(length) for length in image.truth.shape)
     rgb = image.rgb[middle]
@@ -72,7 +72,7 @@ def outlined(image: JudgedImage) -> NDArray[np.uint8]:
     drawn = np.array(Image.fromarray(rgb).resize(size_yx[::-1], Image.Resampling.LANCZOS))
     # wide first: where both run together, the thin line lies within the wide one
     drawn[_outlines(image.truth[middle], size_yx, _WIDE)] = TRUTH_RGB
-    drawn[_outlines(image.found[middle], size_yx, _THIN)] = FOUND_RGB
+    drawn[_outlines(image.pred[middle], size_yx, _THIN)] = FOUND_RGB
     return drawn
 
 

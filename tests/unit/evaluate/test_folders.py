@@ -125,7 +125,7 @@ def test_what_the_folders_must_be(folders, tmp_path):
         evaluate_folders(pred, truth)
     (truth / "a.tif").unlink()
     save(pred / "a.png", LABELS[:, :-3])
-    with pytest.raises(RequestError, match=r"pred/a\.png has 15 x 21 pixels.*truth/a\.png has\s+15 x 24"):
+    with pytest.raises(RequestError, match=r"pred/a\.png has 15 x 21 pixels.*truth/a\.png have\s+15 x 24"):
         evaluate_folders(pred, truth)
 
 

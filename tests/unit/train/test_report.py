@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sac_wsi.evaluate.judged import JudgedImage
+from sac_wsi.evaluate.score_images import ScoredImage
 from sac_wsi.evaluate.metrics import score_image, summarise
 from sac_wsi.train.report import Curve, curves_of, write_report
 from sac_wsi.train.report.axis import loss_axis, round_numbers, step_axis
@@ -76,7 +76,7 @@ def square(side=60, corner=20, size=15):
 def image(name="a", corner=20, side=60):
     truth, found = square(side), square(side, corner)
     rgb = np.full((side, side, 3), 200, np.uint8)
-    return JudgedImage(rgb, truth, found, score_image(truth, found, name=name))
+    return ScoredImage(rgb, truth, found, score_image(truth, found, name=name))
 
 
 def line(kind, step, **values):
@@ -258,7 +258,7 @@ def test_a_picture_is_no_larger_than_the_report_allows(report, side, shown):
 
 def test_a_narrow_strip_is_drawn():
     labels = np.ones((1, 5000), np.uint16)
-    strip = JudgedImage(np.zeros((1, 5000, 3), np.uint8), labels, labels, score_image(labels, labels))
+    strip = ScoredImage(np.zeros((1, 5000, 3), np.uint8), labels, labels, score_image(labels, labels))
     assert outlined(strip).shape == (1, 700, 3)
 
 

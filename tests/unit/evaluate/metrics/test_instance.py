@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
 from sac_wsi.evaluate.metrics.instance import aji, aji_plus, best_matching, detection_f1, panoptic_quality
-from sac_wsi.evaluate.metrics.overlap import overlap
+from sac_wsi.evaluate.metrics.overlap import compute_overlap
 
 MEASURES = (aji, aji_plus, detection_f1, lambda found: panoptic_quality(found).pq)
 
@@ -86,7 +86,7 @@ def slow_detection_f1(truth, pred):
 @given(label_pairs())
 @settings(max_examples=300)
 def test_against_trying_everything(pair):
-    found = overlap(*pair)
+    found = compute_overlap(*pair)
     quality = panoptic_quality(found)
     if not (pair[0].any() and pair[1].any()):
         expected = float(not pair[0].any() and not pair[1].any())
@@ -107,7 +107,7 @@ def test_matching_of_many_against_a_dense_assignment(seed, touching):
     """Blocks of random size, cut differently in both maps: chains of overlaps through the whole image."""
     rng = np.random.default_rng(seed)
     truth, pred = (blocks(rng, touching) for _ in range(2))
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     iou = np.zeros((len(found.truth_ids), len(found.pred_ids)))
     iou[found.truth_row, found.pred_row] = found.iou
     rows, columns = linear_sum_assignment(-iou)
@@ -133,7 +133,7 @@ def blocks(rng, touching):
 def test_values_worked_out_by_hand():
     truth = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3]])
     pred = np.array([[9, 9, 9, 0, 0, 4, 4, 4, 0]])
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     # 1 and 9: 3 of 4; 2 and 4: 2 of 3; 3 is lost
     assert aji(found) == aji_plus(found) == 5 / 8
     quality = panoptic_quality(found)
@@ -144,14 +144,14 @@ def test_values_worked_out_by_hand():
 
 def test_a_prediction_over_two_nuclei_counts_twice_in_aji_and_once_in_aji_plus():
     truth, pred = np.array([[1, 1, 1, 2, 2, 2]]), np.array([[5, 5, 5, 5, 5, 5]])
-    assert aji(overlap(truth, pred)) == 6 / 12
-    assert aji_plus(overlap(truth, pred)) == 3 / 9
+    assert aji(compute_overlap(truth, pred)) == 6 / 12
+    assert aji_plus(compute_overlap(truth, pred)) == 3 / 9
 
 
 def test_a_nucleus_in_two_halves():
     """IoU is 0.5 twice: a match for detection, once, and none for panoptic quality."""
     truth, pred = np.array([[1, 1, 1, 1]]), np.array([[5, 5, 8, 8]])
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     assert panoptic_quality(found).dq == panoptic_quality(found).sq == 0
     assert detection_f1(found) == detection_f1(found.swapped()) == 2 / 3
     assert aji(found) == aji_plus(found) == 2 / 6
@@ -161,7 +161,7 @@ def test_the_matching_is_the_best_one_not_the_greedy_one():
     # greedy takes (1, 6) with 0.5 and is left with nothing; 1/3 + 1/3 is more
     truth = np.array([[1] * 6 + [2] * 3])
     pred = np.array([[5] * 2 + [6] * 7])
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     assert found.iou.tolist() == [1 / 3, 4 / 9, 3 / 7]
     assert sorted(found.iou[best_matching(found)]) == [1 / 3, 3 / 7]
 
@@ -169,7 +169,7 @@ def test_the_matching_is_the_best_one_not_the_greedy_one():
 @given(label_pairs())
 def test_a_perfect_prediction_is_1(pair):
     for labels in pair:
-        found = overlap(labels, labels)
+        found = compute_overlap(labels, labels)
         assert [measure(found) for measure in MEASURES] == [1.0] * 4
         assert panoptic_quality(found).sq == 1
 
@@ -178,9 +178,9 @@ def test_a_perfect_prediction_is_1(pair):
 def test_other_ids_give_the_same_scores(seed):
     rng = np.random.default_rng(seed)
     truth, pred = (blocks(rng, 0.7) for _ in range(2))
-    before = [measure(overlap(truth, pred)) for measure in MEASURES]
+    before = [measure(compute_overlap(truth, pred)) for measure in MEASURES]
     renamed = [renumbered(rng, labels) for labels in (truth, pred)]
-    assert [measure(overlap(*renamed)) for measure in MEASURES] == pytest.approx(before)
+    assert [measure(compute_overlap(*renamed)) for measure in MEASURES] == pytest.approx(before)
 
 
 def renumbered(rng, labels):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sac_wsi.evaluate.metrics.object_level import object_dice, object_f1, object_hausdorff, object_scores
-from sac_wsi.evaluate.metrics.overlap import overlap
+from sac_wsi.evaluate.metrics.overlap import compute_overlap
 
 
 @st.composite
@@ -82,7 +82,7 @@ def slow_hausdorff(truth, pred):
 @given(label_pairs())
 @settings(max_examples=300)
 def test_against_boolean_masks(pair):
-    found = overlap(*pair)
+    found = compute_overlap(*pair)
     scores = object_scores(found, *pair)
     if not (pair[0].any() and pair[1].any()):
         nothing = float(not pair[0].any() and not pair[1].any())
@@ -98,7 +98,9 @@ def test_against_boolean_masks(pair):
 def test_glands_that_meet_and_glands_that_do_not(seed):
     rng = np.random.default_rng(seed)
     truth, pred = discs(rng, 5), discs(rng, 7)
-    assert object_hausdorff(overlap(truth, pred), truth, pred) == pytest.approx(slow_hausdorff(truth, pred))
+    assert object_hausdorff(compute_overlap(truth, pred), truth, pred) == pytest.approx(
+        slow_hausdorff(truth, pred)
+    )
 
 
 def discs(rng, count):
@@ -115,13 +117,13 @@ def test_the_farthest_pixel_may_lie_inside():
     y, x = np.mgrid[:41, :41] - 20
     disc = (y**2 + x**2 <= 15**2).astype(np.uint8)
     ring = disc * (y**2 + x**2 > 10**2)
-    found = overlap(disc, ring)
+    found = compute_overlap(disc, ring)
     assert object_hausdorff(found, disc, ring) == hausdorff(disc > 0, ring > 0) > 10
 
 
 def test_values_worked_out_by_hand():
     truth, pred = np.array([[1, 1, 1, 1, 0, 0, 2, 2]]), np.array([[4, 4, 4, 0, 0, 0, 0, 0]])
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     assert object_f1(found) == 2 / 3
     assert object_dice(found) == pytest.approx((4 / 6 * 6 / 7 + 6 / 7) / 2)
     # 2 touches nothing and is 7 from the far end of 4
@@ -130,12 +132,12 @@ def test_values_worked_out_by_hand():
 
 def test_half_of_a_gland_is_not_enough():
     truth = np.array([[1, 1, 1, 1]])
-    assert object_f1(overlap(truth, np.array([[1, 1, 0, 0]]))) == 0
-    assert object_f1(overlap(truth, np.array([[1, 1, 1, 0]]))) == 1
+    assert object_f1(compute_overlap(truth, np.array([[1, 1, 0, 0]]))) == 0
+    assert object_f1(compute_overlap(truth, np.array([[1, 1, 1, 0]]))) == 1
 
 
 def test_a_gland_that_fills_the_image_has_no_border():
     full, part = np.ones((6, 6), np.uint8), np.ones((6, 6), np.uint8)
     part[:, 3:] = 0
-    assert object_hausdorff(overlap(full, full), full, full) == 0
-    assert object_hausdorff(overlap(full, part), full, part) == 3
+    assert object_hausdorff(compute_overlap(full, full), full, full) == 0
+    assert object_hausdorff(compute_overlap(full, part), full, part) == 3

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sac_wsi.evaluate.metrics import score_image
-from sac_wsi.evaluate.metrics.overlap import overlap
+from sac_wsi.evaluate.metrics.overlap import compute_overlap
 
 TYPES = (np.uint8, np.uint16, np.uint32, np.int32, np.int64, np.uint64, ">u2", bool)
 
@@ -36,12 +36,12 @@ def check(found, truth, pred):
 
 @given(label_pairs())
 def test_every_pair_is_counted(pair):
-    check(overlap(*pair), *pair)
+    check(compute_overlap(*pair), *pair)
 
 
 @given(label_pairs())
 def test_swapping_is_the_same_as_asking_the_other_way_round(pair):
-    swapped, expected = overlap(*pair).swapped(), overlap(*pair[::-1])
+    swapped, expected = compute_overlap(*pair).swapped(), compute_overlap(*pair[::-1])
     for name in vars(expected):
         np.testing.assert_array_equal(getattr(swapped, name), getattr(expected, name))
 
@@ -50,15 +50,19 @@ def test_swapping_is_the_same_as_asking_the_other_way_round(pair):
 def test_any_integer_type_and_layout(dtype):
     rng = np.random.default_rng(0)
     truth, pred = rng.integers(0, 2 if dtype is bool else 200, (2, 31, 37)).astype(dtype)
-    check(overlap(truth, pred), truth, pred)
-    check(overlap(truth[::-1, ::2], np.asfortranarray(pred[::-1, ::2])), truth[::-1, ::2], pred[::-1, ::2])
+    check(compute_overlap(truth, pred), truth, pred)
+    check(
+        compute_overlap(truth[::-1, ::2], np.asfortranarray(pred[::-1, ::2])),
+        truth[::-1, ::2],
+        pred[::-1, ::2],
+    )
 
 
 def test_the_table_grows():
     """Each pixel a pair of its own: far more pairs than the table starts with."""
     truth = np.arange(1, 120 * 100 + 1).reshape(120, 100)
     pred = truth[::-1] * 2**40
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     assert set(found.shared_px) == {1}
     assert found.truth_ids.tolist() == found.truth_ids[found.truth_row].tolist() == truth.ravel().tolist()
     assert found.pred_ids[found.pred_row].tolist() == pred.ravel().tolist()
@@ -67,7 +71,7 @@ def test_the_table_grows():
 @pytest.mark.parametrize("shape", [(2100, 1000), (3, 800_000)])
 def test_an_image_of_several_strips(shape):
     truth, pred = np.random.default_rng(0).integers(0, 4, (2, *shape), np.uint8)
-    found = overlap(truth, pred)
+    found = compute_overlap(truth, pred)
     joint = np.bincount((truth * 4 + pred).ravel()).reshape(4, 4)
     assert found.shared_px.tolist() == joint[1:, 1:].ravel().tolist()
     assert found.truth_px.tolist() == joint.sum(1)[1:].tolist()
@@ -77,14 +81,14 @@ def test_an_image_of_several_strips(shape):
 @pytest.mark.parametrize(
     ("truth", "pred", "words"),
     [
-        (np.ones((2, 2), int), np.ones((2, 3), int), "one size"),
+        (np.ones((2, 2), int), np.ones((2, 3), int), "the same size"),
         (np.full((2, 2), -1), np.ones((2, 2), int), "below 0"),
         (np.ones((2, 2), int), np.full((2, 2), 2**63, np.uint64), "above 2"),
     ],
 )
 def test_maps_that_cannot_be_compared(truth, pred, words):
     with pytest.raises(ValueError, match=words):
-        overlap(truth, pred)
+        compute_overlap(truth, pred)
 
 
 def test_an_id_in_two_pieces_is_one_object():
