@@ -1,0 +1,77 @@
+"""Make the pictures of the documentation: docs/pictures/*.jpg.
+
+    python docs/make_pictures.py [CMU-1-Small-Region.svs]
+
+Runs the demo in a temporary folder and takes its pictures. With OpenSlide's test slide (CC0) as argument,
+makes the pictures of real tissue too.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from sac_wsi import open_slide, segment_slide
+from sac_wsi.engine.demo import run_demo
+from sac_wsi.geometry import Box
+from sac_wsi.pictures.views import region_picture, slide_picture
+from sac_wsi.slide.thumbnail import thumbnail
+
+PICTURES = Path(__file__).parent / "pictures"
+MOST_BYTES = 300_000
+REAL_REGION = Box(1500, 300, 2000, 1100)
+CORE_PX, HALO_PX = 352, 80
+"""Of sac-tiny on a slide of 0.25 µm per pixel: tiles of 512 pixels, a halo of 20 µm."""
+
+
+def save(name: str, image: Image.Image) -> None:
+    """Write a JPEG of at most 900 pixels, small enough to be kept in the repository."""
+    image = image.convert("RGB")
+    image.thumbnail((900, 900), Image.Resampling.LANCZOS)
+    path = PICTURES / f"{name}.jpg"
+    image.save(path, quality=82, optimize=True)
+    size = path.stat().st_size
+    assert size < MOST_BYTES, f"{path} has {size} bytes, needed fewer than {MOST_BYTES}"
+    print(f"{path.name}: {image.width} x {image.height}, {size // 1000} kB")
+
+
+def draw_tiles(image: Image.Image) -> Image.Image:
+    """Draw the cores of tiles (lines) and what one tile reads (dashed) over a picture at full resolution."""
+    image = image.convert("RGB")
+    draw = ImageDraw.Draw(image)
+    for x in range(40, image.width, CORE_PX):
+        draw.line([(x, 0), (x, image.height)], fill=(20, 60, 200), width=2)
+    for y in range(100, image.height, CORE_PX):
+        draw.line([(0, y), (image.width, y)], fill=(20, 60, 200), width=2)
+    x0, y0, x1, y1 = 392 - HALO_PX, 100 - HALO_PX, 392 + CORE_PX + HALO_PX, 100 + CORE_PX + HALO_PX
+    for at in range(0, x1 - x0, 16):
+        for y in (y0, y1):
+            draw.line([(x0 + at, y), (x0 + at + 8, y)], fill=(220, 90, 0), width=3)
+        for x in (x0, x1):
+            draw.line([(x, y0 + at), (x, y0 + at + 8)], fill=(220, 90, 0), width=3)
+    return image
+
+
+def main() -> None:
+    """Make all pictures that can be made."""
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run_demo(folder / "demo")
+        with open_slide(folder / "demo" / "slide.tiff") as slide:
+            save("demo_slide", Image.fromarray(thumbnail(slide, um_per_px=1.5)[0]))
+        overlay = Image.open(folder / "demo" / "overlay.png")
+        save("demo_outlines", overlay)
+        save("demo_tiles", draw_tiles(overlay))
+        save("demo_density", Image.open(folder / "demo" / "density.png"))
+        for real in sys.argv[1:2]:
+            run = segment_slide(real, folder / "real.geojson")
+            save("real_outlines", Image.fromarray(region_picture(run, REAL_REGION)))
+            save("real_density", Image.fromarray(slide_picture(run)))
+
+
+if __name__ == "__main__":
+    main()
