@@ -23,6 +23,7 @@ def test_it_loads(script):
     assert script in done.stdout
 
 
+@pytest.mark.long
 def test_training_takes_a_step():
     steps = run("training.py", "--rounds", "1", "--steps", "1", "--encoders")
     assert steps.returncode == 0, steps.stderr

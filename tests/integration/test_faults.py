@@ -257,7 +257,7 @@ def fails_at_every_write(sac, tiny, same_tree, how, step, first=1):
 
 @pytest.mark.parametrize("how", ["die", "ENOSPC", "EIO"])
 def test_failpoints_at_some_writes(sac, tiny, same_tree, how):
-    fails_at_every_write(sac, tiny, same_tree, how, step=12, first={"die": 1, "ENOSPC": 3, "EIO": 5}[how])
+    fails_at_every_write(sac, tiny, same_tree, how, step=20, first={"die": 1, "ENOSPC": 3, "EIO": 5}[how])
 
 
 @pytest.mark.long
