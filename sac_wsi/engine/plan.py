@@ -23,7 +23,7 @@ from sac_wsi.slide.thumbnail import thumbnail
 from sac_wsi.store.label_pyramid import LabelFrame, label_frame
 from sac_wsi.tiling.grid import Grid, GridSettings, make_grid
 from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter
-from sac_wsi.tissue.find import TissueMask, find_tissue, no_tissue_test
+from sac_wsi.tissue.find import TissueMask, find_tissue, whole_slide
 from sac_wsi.tissue.points import points_from_geojson
 from sac_wsi.tissue.region import tissue_from_geojson
 
@@ -190,7 +190,7 @@ def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame
 def tissue_of(plan: Plan) -> TissueMask:
     """Return the mask of the tissue; without a test for tissue, the whole slide."""
     if plan.tissue_from == "none":
-        return no_tissue_test(plan.info.shape_yx)
+        return whole_slide(plan.info.shape_yx)
     if plan.tissue_from != "auto":
         return tissue_from_geojson(Path(plan.tissue_from), plan.info.shape_yx)
     settings = plan.config.find_tissue

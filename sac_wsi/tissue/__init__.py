@@ -1,1 +1,1 @@
-"""Where to look: tissue found on a thumbnail, regions and points that a person drew."""
+"""Decide where on a slide to search for nuclei, and read what a person drew on it."""

@@ -1,9 +1,9 @@
-"""Where on a slide to look: found on a thumbnail, drawn by a person, or everywhere.
+"""Find the tissue on a thumbnail of a slide.
 
-    stained | textured | dark ─► less pen and black ─► specks out, holes in ─► grown by a margin
+    stained | textured | dark ─► minus pen and black ─► remove specks, fill holes ─► add a margin
 
-Pale tissue is told from glass by its colour and texture, averaged over a few pixels, since its
-brightness alone drowns in uneven light. What is lost here is never looked at, so doubt means tissue.
+Pale tissue differs from glass by its colour and texture, averaged over a few pixels; uneven light hides its
+difference in brightness. Nothing outside the tissue is segmented, so a doubtful pixel counts as tissue.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _EVERYWHERE_DOWNSAMPLE = 256.0
 
 @dataclass(frozen=True, slots=True)
 class TissueSettings:
-    """Densities are optical densities relative to the glass of the slide.
+    """Settings of the search for tissue. Densities are optical densities relative to the glass of the slide.
 
-    colour_od         smoothed difference between channels above which a pixel is stained
-    texture_od        local standard deviation above which it is textured
-    dark_od           smoothed mean density above which it is no glass, whatever its colour
-    pen_od            density above which a colour can be judged to be ink
-    smooth_od         local standard deviation below which red or dark is ink, not blood or tissue
-    min_mark_um2      smaller marks are left alone: they may be folds, pigment or dust on tissue
+    colour_od         smoothed difference between channels; above it a pixel is stained
+    texture_od        local standard deviation; above it a pixel is textured
+    dark_od           smoothed mean density; above it a pixel is not glass, whatever its colour
+    pen_od            density; above it the colour can be recognized as ink
+    smooth_od         local standard deviation; below it red or dark pixels are ink, not blood or tissue
+    min_mark_um2      smaller marks are ignored: they may be folds, pigment or dust on tissue
     """
 
     um_per_px: float = 8.0
@@ -56,24 +56,27 @@ class TissueSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
+            needed = "a finite number above 0" if name == "um_per_px" else "a finite number, 0 or more"
             if not (math.isfinite(value) and value >= 0) or (name == "um_per_px" and value == 0):
-                raise ConfigError(f"find_tissue.{name} is {value}: needed a finite number above 0.")
+                raise ConfigError(f"find_tissue.{name} is {value}: needed {needed}.")
 
     def px(self, um: float) -> float:
+        """Return a length in thumbnail pixels."""
         return um / self.um_per_px
 
     def px2(self, um2: float) -> float:
+        """Return an area in thumbnail pixels."""
         return um2 / self.um_per_px**2
 
 
 @dataclass(frozen=True, eq=False)
 class TissueMask:
-    """A part of a slide.
+    """The part of a slide in which nuclei are searched.
 
-    mask        (h, w) thumbnail of it
+    mask        (h, w) bool, at the resolution of the thumbnail
     downsample  level-0 pixels per mask pixel
-    region      where a person drew it, exact, in level-0 pixels (x, y); it decides instead of the mask
-    flags       what was met on the way: "pen", "black", "empty", "repaired"
+    region      polygons that a person drew, in level-0 pixels (x, y); used instead of the mask if given
+    flags       what was found: "pen", "black", "empty", "repaired"
     """
 
     mask: Bool
@@ -82,12 +85,12 @@ class TissueMask:
     flags: tuple[str, ...] = ()
 
     def covers(self, points_yx_level0: NDArray[np.generic]) -> Bool:
-        """Which of the (N, 2) points lie in it."""
+        """Return which of the (N, 2) points y, x lie in the tissue."""
         points = np.asarray(points_yx_level0, np.float64).reshape(-1, 2)
         if self.region is not None:
             return np.asarray(shapely.contains_xy(self.region, points[:, 1], points[:, 0]), np.bool_)
         cells = np.floor(points / self.downsample)
-        # the thumbnail has whole pixels only: what is left of the slide is as its last ones are
+        # the thumbnail has whole pixels only: the rest of the slide counts as its last pixels
         inside = ((cells >= 0) & (cells <= self.mask.shape)).all(axis=1)
         found = np.zeros(len(points), np.bool_)
         at = np.minimum(cells[inside].astype(np.int64), np.array(self.mask.shape) - 1)
@@ -95,7 +98,7 @@ class TissueMask:
         return found
 
     def intersects(self, box_level0: Box) -> bool:
-        """Whether any of it lies in the box."""
+        """Return whether any tissue lies in the box."""
         if box_level0.empty:
             return False
         if self.region is not None:
@@ -109,14 +112,14 @@ class TissueMask:
 
     @property
     def fraction(self) -> float:
-        """Share of the slide."""
+        """Share of the slide that is tissue."""
         return float(self.mask.mean()) if self.mask.size else 0.0
 
 
-def no_tissue_test(shape_yx_level0: tuple[int, int]) -> TissueMask:
-    """The whole slide.
+def whole_slide(shape_yx_level0: tuple[int, int]) -> TissueMask:
+    """Return a mask that covers the whole slide.
 
-    >>> no_tissue_test((1000, 500)).covers(np.array([[0, 0], [999, 499], [-1, 3]])).tolist()
+    >>> whole_slide((1000, 500)).covers(np.array([[0, 0], [999, 499], [-1, 3]])).tolist()
     [True, True, False]
     """
     height, width = (int(-(-side // _EVERYWHERE_DOWNSAMPLE)) for side in shape_yx_level0)
@@ -124,47 +127,53 @@ def no_tissue_test(shape_yx_level0: tuple[int, int]) -> TissueMask:
 
 
 def find_tissue(thumbnail_rgb: NDArray[np.uint8], downsample: float, settings: TissueSettings) -> TissueMask:
-    """Tissue on a thumbnail of ``settings.um_per_px``; ``downsample`` is level-0 pixels per pixel of it."""
+    """Return the tissue of a slide.
+
+    Args:
+        thumbnail_rgb: (h, w, 3) thumbnail with ``settings.um_per_px``.
+        downsample: Level-0 pixels per pixel of the thumbnail.
+        settings: Thresholds and sizes.
+    """
     density = relative_density(thumbnail_rgb)
     texture = local_deviation(density.mean(axis=2))
     black = black_areas(thumbnail_rgb, texture, settings)
     pen = pen_marks(thumbnail_rgb, density, texture, settings) & ~black
-    marks = within(pen | black, settings.px(settings.mark_margin_um))
-    # taken out before the averaging, which would spread them beyond their margin
+    marks = dilate(pen | black, settings.px(settings.mark_margin_um))
+    # removed before the averaging, which would spread the marks beyond their margin
     density[marks] = 0
-    tissue = not_glass(density, settings) & ~marks
-    tissue = without_pieces(tissue, settings.px2(settings.min_tissue_um2))
-    tissue = ~without_pieces(~tissue, settings.px2(settings.max_hole_um2))
-    tissue = within(tissue, settings.px(settings.margin_um)) & ~marks
+    tissue = stained_textured_or_dark(density, settings) & ~marks
+    tissue = remove_small_pieces(tissue, settings.px2(settings.min_tissue_um2))
+    tissue = ~remove_small_pieces(~tissue, settings.px2(settings.max_hole_um2))
+    tissue = dilate(tissue, settings.px(settings.margin_um)) & ~marks
     named = {"pen": pen.any(), "black": black.any(), "empty": not tissue.any()}
     return TissueMask(tissue, downsample, flags=tuple(name for name, met in named.items() if met))
 
 
 def relative_density(rgb: NDArray[np.uint8]) -> Float:
-    """(h, w, 3) optical density relative to the glass, so that tinted glass has none."""
+    """Return the (h, w, 3) optical density relative to the glass, so that tinted glass has density 0."""
     glass = glass_colour(rgb)
     table = -np.log10(np.maximum(np.arange(256)[:, None], 1) / glass)
     return np.stack([table.astype(np.float32)[rgb[..., c], c] for c in range(3)], axis=2)
 
 
 def glass_colour(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Median of what is bright and nearly grey; white where there is too little of it to tell."""
+    """Return the median of bright, nearly grey pixels; a light grey if there are too few of them."""
     low, high = rgb.min(axis=2), rgb.max(axis=2)
     bright = rgb[(low >= 215) & (high - low <= 15)]
-    # tissue on every pixel of a crop must not become its own glass
+    # if all pixels of a crop are tissue, none of them may be taken for glass
     return np.median(bright, axis=0) if len(bright) > 0.02 * low.size else np.full(3, 245.0)
 
 
 def local_deviation(density: Float) -> Float:
-    """Standard deviation over 5 x 5 pixels after a small blur that takes away the sensor's noise."""
-    calm = ndimage.gaussian_filter(density, 1.0, mode="nearest")
-    mean = ndimage.uniform_filter(calm, 5, mode="nearest")
-    square = ndimage.uniform_filter(calm * calm, 5, mode="nearest")
+    """Return the standard deviation over 5 x 5 pixels, after a small blur that removes sensor noise."""
+    blurred = ndimage.gaussian_filter(density, 1.0, mode="nearest")
+    mean = ndimage.uniform_filter(blurred, 5, mode="nearest")
+    square = ndimage.uniform_filter(blurred * blurred, 5, mode="nearest")
     return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
 
 
-def not_glass(density: Float, settings: TissueSettings) -> Bool:
-    """Stained, textured or dark."""
+def stained_textured_or_dark(density: Float, settings: TissueSettings) -> Bool:
+    """Return the pixels that are not glass."""
     sigma = settings.px(settings.smoothing_um) / 2
     smooth = ndimage.gaussian_filter(density, (sigma, sigma, 0), mode="nearest")
     colour = smooth.max(axis=2) - smooth.min(axis=2)
@@ -177,38 +186,38 @@ def not_glass(density: Float, settings: TissueSettings) -> Bool:
 
 
 def black_areas(rgb: NDArray[np.uint8], texture: Float, settings: TissueSettings) -> Bool:
-    """Scanner frames, black marker: near black without texture."""
+    """Return nearly black areas without texture: frames of the scanner, black marker."""
     black = rgb.max(axis=2) < settings.black_value
-    return without_pieces(smooth_within(black, texture, settings), settings.px2(settings.min_mark_um2))
+    return remove_small_pieces(smooth_areas(black, texture, settings), settings.px2(settings.min_mark_um2))
 
 
 def pen_marks(rgb: NDArray[np.uint8], density: Float, texture: Float, settings: TissueSettings) -> Bool:
-    """Blue, green and red ink."""
+    """Return areas of blue, green and red ink."""
     stains = ndimage.gaussian_filter(stain_density(rgb), (1, 1, 0), mode="nearest")
-    # haematoxylin less eosin: the colour of no H&E tissue
+    # haematoxylin and negative eosin: a colour that no H&E tissue has
     ink = (stains[..., 0] > settings.pen_od) & (stains[..., 1] < -0.15 * stains[..., 0])
     red, green, blue = (density[..., c] for c in range(3))
     bright_red = (green > 0.5) & (blue > 0.75 * green) & (red < 0.25 * green)
-    ink |= smooth_within(bright_red, texture, settings)
-    return without_pieces(ink, settings.px2(settings.min_mark_um2))
+    ink |= smooth_areas(bright_red, texture, settings)
+    return remove_small_pieces(ink, settings.px2(settings.min_mark_um2))
 
 
-def smooth_within(coloured: Bool, texture: Float, settings: TissueSettings) -> Bool:
-    """Where the colour goes together with smoothness, up to its own edges, which are never smooth."""
+def smooth_areas(coloured: Bool, texture: Float, settings: TissueSettings) -> Bool:
+    """Return the coloured areas with a smooth core, up to their edges, which are never smooth."""
     core = coloured & (texture < settings.smooth_od)
     return np.asarray(ndimage.binary_propagation(core, mask=coloured), np.bool_)
 
 
-def without_pieces(mask: Bool, smaller_than_px: float) -> Bool:
-    """The mask less its small 4-connected pieces."""
+def remove_small_pieces(mask: Bool, smaller_than_px: float) -> Bool:
+    """Return the mask without its 4-connected pieces of fewer pixels."""
     pieces, _ = ndimage.label(mask)
     keep = np.bincount(pieces.ravel()) >= smaller_than_px
     keep[0] = False
     return np.asarray(keep[pieces], np.bool_)
 
 
-def within(mask: Bool, reach_px: float) -> Bool:
-    """Pixels at most that far from the mask."""
+def dilate(mask: Bool, reach_px: float) -> Bool:
+    """Return the pixels at most ``reach_px`` pixels away from the mask."""
     if not mask.any():
         return mask
     return np.asarray(ndimage.distance_transform_edt(~mask) <= reach_px, np.bool_)

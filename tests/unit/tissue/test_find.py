@@ -16,8 +16,8 @@ from sac_wsi.tissue.find import (
     TissueMask,
     TissueSettings,
     find_tissue,
-    no_tissue_test,
     relative_density,
+    whole_slide,
 )
 from sac_wsi.tissue.region import tissue_from_geojson
 
@@ -34,7 +34,7 @@ def glass(noise: float = 2.5) -> np.ndarray:
 
 
 def with_tissue(rgb: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """A square of pink with clumps of purple; ``strength`` thins the stain."""
+    """Draw a pink square with purple clumps; a small ``strength`` makes the stain pale."""
     clumps = np.random.default_rng(1).random((120, 120))[..., None] ** 2
     density = -np.log10((np.array(PINK) * (1 - clumps) + np.array(NUCLEI) * clumps) / 243)
     rgb[TISSUE] *= 10 ** (-strength * density)
@@ -42,7 +42,7 @@ def with_tissue(rgb: np.ndarray, strength: float = 1.0) -> np.ndarray:
 
 
 def with_stroke(rgb: np.ndarray, ink: str, row: int = 40) -> np.ndarray:
-    """A stroke of 120 um, blurred at its edges, all across."""
+    """Draw a horizontal stroke of 120 µm with blurred edges across the whole width."""
     line = np.abs(np.mgrid[: SHAPE[0], : SHAPE[1]][0] - row) < 15
     share = ndimage.gaussian_filter(line.astype(float), 1.0)[..., None]
     return (1 - share) * rgb + share * np.array(INKS[ink])
@@ -53,10 +53,10 @@ def find(rgb: np.ndarray) -> TissueMask:
 
 
 @pytest.mark.parametrize("strength", [0.05, 0.2, 1.0, 1.8])
-def test_all_tissue_is_kept_and_glass_dropped(strength: float) -> None:
+def test_all_tissue_is_kept_and_glass_is_not(strength: float) -> None:
     found = find(with_tissue(glass(), strength))
     assert found.mask[TISSUE].all()
-    # the margin, and what the averaging adds to it
+    # the margin, and the width that the averaging adds to it
     assert found.mask.sum() < (120 + 2 * 13) ** 2
     assert found.flags == ()
 
@@ -68,7 +68,7 @@ def test_glass_is_empty(noise: float) -> None:
     assert found.flags == ("empty",)
 
 
-def test_uneven_light_is_no_tissue() -> None:
+def test_uneven_light_is_not_tissue() -> None:
     light = np.linspace(0.94, 1.0, SHAPE[1])[None, :, None]
     assert not find(glass() * light).mask.any()
 
@@ -84,7 +84,7 @@ def test_a_thumbnail_full_of_tissue_stays_full() -> None:
 
 
 @pytest.mark.parametrize("ink", INKS)
-def test_pen_is_dropped_and_named(ink: str) -> None:
+def test_pen_is_removed_and_reported(ink: str) -> None:
     found = find(with_stroke(with_tissue(glass()), ink))
     assert not found.mask[:70].any()
     assert found.mask[TISSUE].all()
@@ -92,14 +92,14 @@ def test_pen_is_dropped_and_named(ink: str) -> None:
 
 
 @pytest.mark.parametrize("ink", INKS)
-def test_a_stroke_across_tissue_costs_little_more_than_itself(ink: str) -> None:
+def test_a_stroke_across_tissue_removes_little_more_than_itself(ink: str) -> None:
     found = find(with_stroke(with_tissue(glass()), ink, row=150))
     assert not found.mask[140:160].any()
     assert found.mask[92:125, 105:215].all()
     assert found.mask[175:208, 105:215].all()
 
 
-def test_a_black_border_is_dropped() -> None:
+def test_a_black_border_is_removed() -> None:
     rgb = with_tissue(glass())
     rgb[:, :30] = rgb[-20:] = 8
     found = find(rgb)
@@ -115,7 +115,7 @@ def test_an_even_thumbnail_is_empty(value: int, flags: tuple[str, ...]) -> None:
     assert (found.fraction, found.flags) == (0.0, flags)
 
 
-def test_specks_go_and_small_holes_close() -> None:
+def test_specks_are_removed_and_small_holes_filled() -> None:
     rgb = with_tissue(glass())
     rgb[20:25, 300:305] = PINK
     rgb[140:150, 150:160] = GLASS
@@ -144,8 +144,8 @@ def test_a_mask_covers_its_own_cells_only() -> None:
     assert found.fraction == 1 / 12
 
 
-def test_what_the_thumbnail_was_too_short_for_is_as_its_last_pixels_are() -> None:
-    """512 pixels in cells of 16.03 are 31 whole ones and a rest."""
+def test_the_rest_beyond_the_thumbnail_counts_as_its_last_pixels() -> None:
+    """512 pixels divided into cells of 16.03 pixels give 31 whole cells and a rest."""
     found = TissueMask(np.ones((31, 31), np.bool_), 512 / 31.94)
     assert found.covers(np.array([[511, 511], [0, 511], [511, 0]])).all()
     assert found.intersects(Box(500, 500, 512, 512))
@@ -156,8 +156,8 @@ def test_what_the_thumbnail_was_too_short_for_is_as_its_last_pixels_are() -> Non
     assert not bare.intersects(Box(500, 500, 512, 512))
 
 
-def test_without_a_test_all_of_the_slide_is_tissue() -> None:
-    found = no_tissue_test((1001, 513))
+def test_the_whole_slide_as_tissue() -> None:
+    found = whole_slide((1001, 513))
     assert found.covers(np.array([[0, 0], [1000, 512]])).all()
     assert found.intersects(Box(1000, 512, 1001, 513))
     assert found.fraction == 1.0
@@ -222,7 +222,7 @@ def test_holes_and_islands_in_them(tmp_path: Path) -> None:
     assert TissueMask(found.mask, found.downsample).covers(points).tolist() == [True, False, True]
 
 
-def test_a_bow_tie_is_mended_and_said(tmp_path: Path) -> None:
+def test_a_bow_tie_is_repaired_and_reported(tmp_path: Path) -> None:
     tie = {"type": "Polygon", "coordinates": [[[0, 0], [400, 400], [400, 0], [0, 400], [0, 0]]]}
     found = tissue_from_geojson(written(tmp_path, tie), SLIDE_YX)
     assert found.flags == ("repaired",)
@@ -249,36 +249,36 @@ def test_the_mask_of_a_huge_slide_is_bounded(tmp_path: Path) -> None:
     [
         ("not json", "not valid GeoJSON"),
         ("", "not valid GeoJSON"),
-        ("5", "holds a int"),
-        ("null", "holds a NoneType"),
-        ({"nothing": 1}, "holds a None"),
-        ({"type": "Point", "coordinates": [3, 4]}, "holds a Point"),
-        (feature({"type": "LineString", "coordinates": [[0, 0], [5, 5]]}), "holds a LineString"),
-        ({"type": "FeatureCollection", "features": []}, "holds no geometry"),
-        ([], "holds no geometry"),
-        (feature(None), "holds no geometry"),
+        ("5", "contains a int"),
+        ("null", "contains a NoneType"),
+        ({"nothing": 1}, "contains a None"),
+        ({"type": "Point", "coordinates": [3, 4]}, "contains a Point"),
+        (feature({"type": "LineString", "coordinates": [[0, 0], [5, 5]]}), "contains a LineString"),
+        ({"type": "FeatureCollection", "features": []}, "contains no geometry"),
+        ([], "contains no geometry"),
+        (feature(None), "contains no geometry"),
         ({"type": "Polygon", "coordinates": []}, "nothing with an area"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [9, 9]]]}, "broken Polygon"),
         ({"type": "Polygon", "coordinates": [[["a", "b"], [1, 2], [3, 4], ["a", "b"]]]}, "not valid|broken"),
         (
             '{"type": "Polygon", "coordinates": [[[NaN, 0], [9, 0], [9, 9], [NaN, 0]]]}',
-            "not valid|no numbers",
+            "not valid|not finite",
         ),
-        ('{"type": "Polygon", "coordinates": [[[1e999, 0], [9, 0], [9, 9], [1e999, 0]]]}', "no numbers"),
+        ('{"type": "Polygon", "coordinates": [[[1e999, 0], [9, 0], [9, 9], [1e999, 0]]]}', "not finite"),
         ({"type": "Polygon", "coordinates": [[[-9, -9], [-5, -9], [-5, -5], [-9, -9]]]}, "outside the slide"),
         ({"type": "Polygon", "coordinates": 7}, "broken|not valid"),
         ({"type": "Polygon"}, "broken|nothing with an area"),
         ("[" * 100_000, "not valid GeoJSON"),
     ],
 )
-def test_what_is_no_region_is_refused(tmp_path: Path, document: Any, message: str) -> None:
+def test_invalid_regions_are_refused(tmp_path: Path, document: Any, message: str) -> None:
     path = written(tmp_path, document)
     with pytest.raises(RequestError, match=message) as caught:
         tissue_from_geojson(path, SLIDE_YX)
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_not_there_or_damaged_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="cannot be read"):
         tissue_from_geojson(tmp_path / "none.geojson", SLIDE_YX)
     cut = tmp_path / "cut.geojson.gz"
