@@ -15,14 +15,14 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from sac_wsi import open_slide, segment_slide
-from sac_wsi.engine.demo import run_demo
+from sac_wsi.engine.demo import SHOWN, run_demo
 from sac_wsi.geometry import Box
-from sac_wsi.pictures.views import region_picture, slide_picture
+from sac_wsi.pictures.draw_run import draw_region, draw_slide
 from sac_wsi.slide.thumbnail import thumbnail
 
 PICTURES = Path(__file__).parent / "pictures"
 MOST_BYTES = 300_000
-REAL_REGION = Box(1500, 300, 2000, 1100)
+REAL_REGION = Box(1550, 900, 2150, 1700)
 CORE_PX, HALO_PX = 352, 80
 """Of sac-tiny on a slide of 0.25 µm per pixel: tiles of 512 pixels, a halo of 20 µm."""
 
@@ -39,17 +39,20 @@ def save(name: str, image: Image.Image) -> None:
 
 
 def draw_tiles(image: Image.Image) -> Image.Image:
-    """Draw the cores of tiles (lines) and what one tile reads (dashed) over a picture at full resolution."""
+    """Draw cores of tiles (lines) and what one tile reads (dashed) over the demo's picture of outlines."""
     image = image.convert("RGB")
     draw = ImageDraw.Draw(image)
-    for x in range(40, image.width, CORE_PX):
+    left, top = -SHOWN.x0 % CORE_PX, -SHOWN.y0 % CORE_PX
+    for x in range(left, image.width, CORE_PX):
         draw.line([(x, 0), (x, image.height)], fill=(20, 60, 200), width=2)
-    for y in range(100, image.height, CORE_PX):
+    for y in range(top, image.height, CORE_PX):
         draw.line([(0, y), (image.width, y)], fill=(20, 60, 200), width=2)
-    x0, y0, x1, y1 = 392 - HALO_PX, 100 - HALO_PX, 392 + CORE_PX + HALO_PX, 100 + CORE_PX + HALO_PX
+    x0, y0 = left - HALO_PX, top - HALO_PX
+    x1, y1 = left + CORE_PX + HALO_PX, min(top + CORE_PX + HALO_PX, image.height - 2)
     for at in range(0, x1 - x0, 16):
         for y in (y0, y1):
             draw.line([(x0 + at, y), (x0 + at + 8, y)], fill=(220, 90, 0), width=3)
+    for at in range(0, y1 - y0, 16):
         for x in (x0, x1):
             draw.line([(x, y0 + at), (x, y0 + at + 8)], fill=(220, 90, 0), width=3)
     return image
@@ -69,8 +72,8 @@ def main() -> None:
         save("demo_density", Image.open(folder / "demo" / "density.png"))
         for real in sys.argv[1:2]:
             run = segment_slide(real, folder / "real.geojson")
-            save("real_outlines", Image.fromarray(region_picture(run, REAL_REGION)))
-            save("real_density", Image.fromarray(slide_picture(run)))
+            save("real_outlines", Image.fromarray(draw_region(run, REAL_REGION)))
+            save("real_density", Image.fromarray(draw_slide(run)))
 
 
 if __name__ == "__main__":

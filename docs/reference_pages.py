@@ -29,9 +29,9 @@ def settings_page() -> str:
         [
             "# Settings",
             "",
-            "This page is made from the code at each build. A setting is given in a YAML file (`--config`, or",
-            "the config of `train`) or as `--set name=value`, with the name as it stands here. A name that does",
-            "not exist and a value that does not fit are refused before any work begins.",
+            "This page is made from the code at each build. A setting is given in a YAML file (`--config`,",
+            "or the config of `train`) or as `--set name=value`, with the name as it stands here. A name",
+            "that does not exist and a value that does not fit are refused before any work begins.",
             "",
             "## segment",
             "",

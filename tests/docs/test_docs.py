@@ -42,15 +42,20 @@ RUNNABLE = {page: blocks for page, blocks in RUNNABLE.items() if blocks}
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A folder as `sac-wsi demo` leaves it, of a small slide, which is there as slide.svs too."""
+    """A folder as `sac-wsi demo` leaves it, of a small slide, which is there as slide.svs too.
+
+    The result is there as nuclei.geojson too, so that the same run is found to be finished, not repeated.
+    """
     from sac_wsi import segment_slide
     from sac_wsi.testing import SyntheticSlide
 
     folder = tmp_path_factory.mktemp("docs")
     (folder / "demo").mkdir()
-    SyntheticSlide(seed=7, shape_yx=(900, 900)).write_tiff(folder / "demo" / "slide.tiff")
+    SyntheticSlide(seed=7, shape_yx=(700, 700)).write_tiff(folder / "demo" / "slide.tiff")
     shutil.copy(folder / "demo" / "slide.tiff", folder / "slide.svs")
     segment_slide(folder / "demo" / "slide.tiff", folder / "demo" / "nuclei.geojson")
+    shutil.copy(folder / "demo" / "nuclei.geojson", folder)
+    shutil.copytree(folder / "demo" / "nuclei.zarr", folder / "nuclei.zarr")
     model = ROOT / "sac_wsi" / "weights" / "sac-tiny.safetensors"
     shutil.copy(model, folder / "MODEL")
     return folder
@@ -114,6 +119,12 @@ def test_the_picture_of_imports_is_current():
     draw_rooms = load("draw_rooms")
     svg, _ = draw_rooms.draw()
     assert draw_rooms.SVG.read_text(encoding="utf-8") == svg, "run python docs/draw_rooms.py"
+
+
+def test_every_room_is_described():
+    text = (DOCS / "architecture" / "index.md").read_text(encoding="utf-8")
+    rooms = {room for floor in load("draw_rooms").read_floors() for room in floor}
+    assert not [room for room in rooms - {"__main__"} if f"`{room}`" not in text]
 
 
 def test_every_setting_is_in_the_reference_with_its_meaning():
