@@ -13,7 +13,7 @@ ROOT = Path(sac_wsi.__file__).parent
 
 FLOORS = (
     {"errors", "geometry"},
-    {"settings", "system"},
+    {"settings", "system", "charts"},
     {"files"},
     {"nuclei", "slide", "weights"},
     {"tiling", "tissue", "export"},

@@ -1,6 +1,6 @@
-"""The report of a training run: one HTML file that needs no network, no script and no other file.
+"""The report of a training run: one HTML file that needs no network, script or other file.
 
-``curves_of`` reads the log, ``write_report`` lays out the page; ``chart`` and ``pictures`` make its parts.
+``curves_of`` reads the log, ``write_report`` writes the page; ``chart`` and ``pictures`` make its parts.
 """
 
 from sac_wsi.train.report.curves import Curve, curves_of

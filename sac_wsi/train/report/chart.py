@@ -1,20 +1,19 @@
-"""Curves as one SVG: a colour and a name at the end for each term, validation dashed, its best ringed."""
+"""A figure of training curves: validation dashed, the best value ringed, a legend below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from typing import TYPE_CHECKING
 
-from sac_wsi.train.report.axis import Axis, step_axis
-from sac_wsi.train.report.curves import Curve, drawable
-from sac_wsi.train.report.markup import Markup, tag
+from sac_wsi.charts.axis import Axis, step_axis
+from sac_wsi.charts.line_chart import Axes, Series, line_chart
+from sac_wsi.charts.markup import tag
 
-COLOURS = 8
-_WIDTH, _HEIGHT = 540, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 440, 14, 290
-_LABEL_STEP = 16
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-Place = Callable[[float, float], tuple[float, float]]
+    from markupsafe import Markup
+
+    from sac_wsi.train.report.curves import Curve
 
 
 def chart(
@@ -24,103 +23,43 @@ def chart(
     y_axis_of: Callable[[Sequence[float]], Axis],
     better: Callable[[Iterable[float]], float],
 ) -> Markup:
-    """A figure with its legend, or a sentence where there is nothing to draw; ``better``: min or max."""
-    shown = [curve for curve in curves if curve.points()]
-    if not shown:
+    """Return the figure with its legend, or a sentence if there is nothing to draw.
+
+    ``y_axis_of`` makes the axis from all values; ``better`` is ``min`` for losses and ``max`` for scores.
+    """
+    series = [Series(curve.name, curve.kind, curve.steps, curve.values) for curve in curves if curve.points()]
+    if not series:
         return tag("div", tag("h3", title), tag("p", "No value was logged.", class_="note"))
-    x_axis = step_axis([step for curve in shown for step, _ in curve.points()])
-    y_axis = y_axis_of([value for curve in shown for _, value in curve.points()])
-
-    def place(step: float, value: float) -> tuple[float, float]:
-        return (
-            round(_LEFT + x_axis.part(step) * (_RIGHT - _LEFT), 1),
-            round(_BOTTOM - y_axis.part(value) * (_BOTTOM - _TOP), 1),
-        )
-
-    names = list(dict.fromkeys(curve.name for curve in shown))
-    best = {curve.name: _best(curve, better) for curve in shown if curve.kind == "validation"}
+    y_axis = y_axis_of([y for each in series for _, y in each.points])
+    axes = Axes(
+        step_axis([x for each in series for x, _ in each.points]),
+        y_axis,
+        "step",
+        y_label + ", logarithmic" * y_axis.log,
+    )
+    best = {each.name: _best(each, better) for each in series if each.kind == "validation"}
+    names = ", ".join(dict.fromkeys(each.name for each in series))
     drawing = tag(
         "svg",
-        *_axes(x_axis, y_axis, y_label + ", logarithmic" * y_axis.log, place),
-        *(_line(curve, names.index(curve.name), place) for curve in shown),
-        *(_ring(names.index(name), *place(*point)) for name, point in best.items()),
-        *_names(shown, names, place),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        line_chart(series, axes, best),
+        viewBox=f"0 0 {axes.frame.width} {axes.frame.height}",
         role="img",
-        aria_label=f"{title}: {', '.join(names)} against the training step",
+        aria_label=f"{title}: {names} against the training step",
     )
-    caption = tag("figcaption", *_legend(shown, best))
+    caption = tag("figcaption", *_legend(series, best))
     return tag(
         "div", tag("h3", title), tag("figure", tag("div", drawing, class_="wide"), caption), class_="chart"
     )
 
 
-def _best(curve: Curve, better: Callable[[Iterable[float]], float]) -> tuple[int, float]:
-    """The first point of the best value."""
-    value = better(value for _, value in curve.points())
-    return next(point for point in curve.points() if point[1] == value)
+def _best(series: Series, better: Callable[[Iterable[float]], float]) -> tuple[float, float]:
+    """Return the first point with the best value."""
+    value = better(value for _, value in series.points)
+    return next(point for point in series.points if point[1] == value)
 
 
-def _axes(x_axis: Axis, y_axis: Axis, y_label: str, place: Place) -> Iterable[Markup]:
-    for tick in y_axis.ticks:
-        _, y = place(x_axis.low, tick)
-        yield tag("path", d=f"M{_LEFT} {y}H{_RIGHT}", class_="grid")
-        yield _text(f"{tick:g}", _LEFT - 8, y + 4, "end")
-    for tick in x_axis.ticks:
-        x, _ = place(tick, y_axis.low)
-        yield tag("path", d=f"M{x} {_BOTTOM}v5", class_="axis")
-        yield _text(f"{tick:,.0f}", x, _BOTTOM + 20, "middle")
-    yield tag("path", d=f"M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}", class_="axis")
-    yield _text("step", (_LEFT + _RIGHT) / 2, _HEIGHT - 8, "middle")
-    middle = (_TOP + _BOTTOM) / 2
-    yield _text(y_label, 14, middle, "middle", transform=f"rotate(-90 14 {middle})")
-
-
-def _line(curve: Curve, index: int, place: Place) -> Markup:
-    """Broken where a value is no number; a point alone is a dot, by its round end."""
-    runs = groupby(zip(curve.steps, curve.values, strict=True), lambda point: drawable(point[1]))
-    spots = [[place(*point) for point in run] for good, run in runs if good]
-    d = "".join("M" + "L".join(f"{x} {y}" for x, y in run) + ("h0" if len(run) == 1 else "") for run in spots)
-    return tag(
-        "path",
-        tag("title", f"{curve.name}, {curve.kind}"),
-        d=d,
-        class_=f"line {curve.kind} c{index % COLOURS}",
-    )
-
-
-def _ring(index: int, x: float, y: float) -> Markup:
-    return tag("circle", cx=x, cy=y, r=5, class_=f"ring c{index % COLOURS}")
-
-
-def _names(shown: Sequence[Curve], names: Sequence[str], place: Place) -> Iterable[Markup]:
-    """Each term's name right of where its line ends, moved apart where they would overlap."""
-    ends = {curve.name: place(*curve.points()[-1]) for curve in shown}
-    ordered = sorted(ends, key=lambda name: ends[name][1])
-    for name, y in zip(ordered, _apart([ends[name][1] for name in ordered]), strict=True):
-        x_end, y_end = ends[name]
-        yield tag("path", d=f"M{x_end + 4} {y_end}L{_RIGHT + 14} {y}", class_="leader")
-        yield _text(name, _RIGHT + 18, y + 4, "start", class_=f"name c{names.index(name) % COLOURS}")
-
-
-def _apart(places: Sequence[float]) -> list[float]:
-    """Ascending places at least a label apart, above the bottom where there is room.
-
-    >>> _apart([20, 21, 100])
-    [20, 36, 100]
-    """
-    moved = list(places)
-    for i, _ in enumerate(moved[1:], 1):
-        moved[i] = max(moved[i], moved[i - 1] + _LABEL_STEP)
-    limit = float(_BOTTOM)
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], limit)
-        limit = moved[i] - _LABEL_STEP
-    return moved
-
-
-def _legend(shown: Sequence[Curve], best: dict[str, tuple[int, float]]) -> Iterable[Markup]:
-    for kind in dict.fromkeys(curve.kind for curve in shown):
+def _legend(series: Sequence[Series], best: Mapping[str, tuple[float, float]]) -> Iterable[Markup]:
+    for kind in dict.fromkeys(each.kind for each in series):
         sample = tag("path", d="M2 6H38", class_=f"line {kind}")
         yield tag("span", tag("svg", sample, viewBox="0 0 40 12", class_="key", aria_hidden="true"), kind)
     if best:
@@ -131,9 +70,5 @@ def _legend(shown: Sequence[Curve], best: dict[str, tuple[int, float]]) -> Itera
             class_="dot",
             aria_hidden="true",
         )
-        told = ", ".join(f"{name} {value:.4g} at step {step:,}" for name, (step, value) in best.items())
-        yield tag("span", ring, f"best of validation: {told}")
-
-
-def _text(text: str, x: float, y: float, anchor: str, **more: object) -> Markup:
-    return tag("text", text, x=x, y=round(y, 1), text_anchor=anchor, **more)
+        values = ", ".join(f"{name} {value:.4g} at step {step:,}" for name, (step, value) in best.items())
+        yield tag("span", ring, f"best of validation: {values}")

@@ -1,4 +1,4 @@
-"""What the log of a training run says, as lines of a chart."""
+"""The curves in the log of a training run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
+from sac_wsi.charts.line_chart import is_drawable
 from sac_wsi.evaluate.metrics import MEASURES
 from sac_wsi.train.log import events_in
 
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
 
 Kind = Literal["train", "validation"]
 SCORES = frozenset({*MEASURES, "f1", "f1_pooled"})
-"""Names of values from 0 to 1 of which more is better."""
-_LARGEST = 1e30
+"""Names of values from 0 to 1 for which larger is better."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart; steps ascend."""
+    """One line of a chart: the values of a name at ascending steps."""
 
     name: str
     kind: Kind
@@ -28,16 +28,15 @@ class Curve:
     values: tuple[float, ...]
 
     def points(self) -> list[tuple[int, float]]:
-        """Without those that no axis can show."""
-        return [point for point in zip(self.steps, self.values, strict=True) if drawable(point[1])]
-
-
-def drawable(value: float) -> bool:
-    return abs(value) < _LARGEST  # false for NaN, too
+        """Return the (step, value) pairs that can be drawn."""
+        return [point for point in zip(self.steps, self.values, strict=True) if is_drawable(point[1])]
 
 
 def curves_of(log: Iterable[str]) -> tuple[Curve, ...]:
-    """From the lines of ``log.jsonl``. A step that was logged again after a resume counts once, the last."""
+    """Return the curves in the lines of ``log.jsonl``.
+
+    A resumed run logs some steps twice; the last one counts.
+    """
     found: dict[tuple[str, Kind], dict[int, float]] = {}
     for event in events_in(log):
         for name, value in event.values.items() if event.kind in get_args(Kind) else ():
@@ -50,10 +49,10 @@ def curves_of(log: Iterable[str]) -> tuple[Curve, ...]:
 
 
 def losses_and_scores(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
-    """Losses under the name of their term alone: ``loss_iou`` of validation is ``iou`` of training."""
+    """Split losses from scores. Validation losses get the name of training: ``loss_iou`` becomes ``iou``."""
     losses, scores = [], []
     for curve in curves:
-        # training's own `iou` is a loss
+        # the `iou` of training is a loss
         if curve.kind == "validation" and curve.name in SCORES:
             scores.append(curve)
         else:

@@ -1,22 +1,25 @@
-"""The page itself."""
+"""Write the report page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from sac_wsi.charts.axis import loss_axis, score_axis
+from sac_wsi.charts.line_chart import is_drawable
+from sac_wsi.charts.markup import tag
 from sac_wsi.files.atomic import atomic_file
-from sac_wsi.train.report.axis import loss_axis, score_axis
 from sac_wsi.train.report.chart import chart
-from sac_wsi.train.report.curves import Curve, drawable, losses_and_scores
-from sac_wsi.train.report.markup import Markup, tag
+from sac_wsi.train.report.curves import Curve, losses_and_scores
 from sac_wsi.train.report.pictures import FOUND_RGB, TRUTH_RGB, best_and_worst, figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sac_wsi.evaluate.score_images import ScoredImage
     from sac_wsi.evaluate.metrics import Interval, Scores
+    from sac_wsi.evaluate.score_images import ScoredImage
 
 _STYLE = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
 
@@ -47,7 +50,7 @@ def write_report(
     scores: Scores | None,
     images: Sequence[ScoredImage],
 ) -> None:
-    """One HTML file that loads nothing, complete or not at all."""
+    """Write one HTML file that loads no other file. It is written completely or not at all."""
     losses, scored = losses_and_scores(curves)
     body = tag(
         "main",
@@ -68,7 +71,7 @@ def write_report(
     head = tag("head", _HEAD, tag("title", title), tag("style", _STYLE))
     page = "<!DOCTYPE html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
     with atomic_file(path) as file:
-        # a file name that is not UTF-8 must not cost the report
+        # write the report even if a file name is not valid UTF-8
         file.write(page.encode("utf-8", "replace"))
 
 
@@ -81,19 +84,19 @@ def _score_table(scores: Scores | None) -> Iterable[Markup]:
     yield _table([head, *(_score_row(name, values[name], scores.intervals.get(name)) for name in _MEASURES)])
     missing = f" No prediction, scored as empty: {', '.join(scores.missing)}." if scores.missing else ""
     yield tag(
-        "p", f"Of {len(scores.images):,} images; intervals by drawing images anew.{missing}", class_="note"
+        "p", f"Of {len(scores.images):,} images; intervals by bootstrap over images.{missing}", class_="note"
     )
 
 
 def _score_row(name: str, value: float, interval: Interval | None) -> Markup:
     label, of = _MEASURES[name]
-    told = f"{_number(interval.low)} to {_number(interval.high)}" if interval else "–"
-    numbers = (tag("td", text, class_="number") for text in (_number(value), told))
+    range_text = f"{_number(interval.low)} to {_number(interval.high)}" if interval else "–"
+    numbers = (tag("td", text, class_="number") for text in (_number(value), range_text))
     return tag("tr", tag("th", label, scope="row"), tag("td", of), *numbers)
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if drawable(value) else "–"
+    return f"{value:.3f}" if is_drawable(value) else "–"
 
 
 def _gallery(images: Sequence[ScoredImage]) -> Iterable[Markup]:

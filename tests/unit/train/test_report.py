@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sac_wsi.evaluate.score_images import ScoredImage
 from sac_wsi.evaluate.metrics import score_image, summarise
+from sac_wsi.evaluate.score_images import ScoredImage
 from sac_wsi.train.report import Curve, curves_of, write_report
-from sac_wsi.train.report.axis import loss_axis, round_numbers, step_axis
 from sac_wsi.train.report.curves import losses_and_scores
 from sac_wsi.train.report.pictures import FOUND_RGB, LONGEST_PX, TRUTH_RGB, best_and_worst, outlined
 
@@ -176,20 +175,6 @@ def test_without_values_there_is_a_sentence_instead_of_a_chart(report, curves):
     page = report(curves=curves)
     assert page.texts("p", "note") == ["No value was logged."] * 2 + ["No image was scored."]
     assert page.all("svg") == []
-
-
-@pytest.mark.parametrize("values", [(0.0,), (0.0, 0.0), (-1.0, -1.0), (0.3,), (1e-9, 1e9), (-2.0, 1.0)])
-def test_every_axis_holds_its_values_and_has_round_numbers_in_it(values):
-    axis = loss_axis(values)
-    assert all(-1e-9 <= axis.part(value) <= 1 + 1e-9 for value in (*values, *axis.ticks))
-    assert 2 <= len(axis.ticks) <= 9
-
-
-def test_axes_show_round_numbers():
-    assert round_numbers(0, 0.34) == (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-    assert step_axis([500, 8000]).ticks == tuple(range(1000, 8001, 1000))
-    assert step_axis([5]).ticks == (5, 6)
-    assert loss_axis([0.01, 1.0]).ticks == (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 
 
 def test_the_table_has_every_measure_with_its_interval(report):
