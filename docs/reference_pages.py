@@ -201,5 +201,13 @@ def api_page() -> str:
 
 
 def _api(name: str, thing: Any) -> list[str]:
-    level = "##" if name.count(".") == 1 else "###"
-    return [f"{level} {name}", "", f"::: {thing.__module__}.{thing.__name__}", ""]
+    return [
+        f"::: {thing.__module__}.{thing.__name__}",
+        "    options:",
+        "      show_root_heading: true",
+        "      show_root_toc_entry: true",
+        f"      heading: {name}",
+        f"      toc_label: {name}",
+        f"      heading_level: {1 + name.count('.')}",
+        "",
+    ]

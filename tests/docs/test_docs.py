@@ -152,7 +152,7 @@ def test_every_public_name_is_in_the_reference():
 
     text = load("reference_pages").api_page()
     for name in [*sac_wsi.__all__, *(f"testing.{name}" for name in testing.__all__)]:
-        assert f"# sac_wsi.{name}\n" in text
+        assert f"heading: sac_wsi.{name}\n" in text
 
 
 def test_troubleshooting_quotes_messages_that_exist():
