@@ -29,7 +29,7 @@ from sac_wsi.errors import RequestError
 from sac_wsi.files.atomic import make_folder
 from sac_wsi.geometry import Box
 from sac_wsi.pictures.overlay import save_png
-from sac_wsi.pictures.views import LARGEST_SIDE_PX
+from sac_wsi.pictures.draw_run import LARGEST_SIDE_PX
 from sac_wsi.slide.open import open_slide
 from sac_wsi.tissue.region import read_polygons
 

@@ -1,10 +1,26 @@
-"""sac-wsi: one polygon per nucleus from a whole-slide image.
+"""sac-wsi: segment the nuclei of whole-slide images, one polygon per nucleus.
 
-The public names; each is imported when it is first used, so that `import sac_wsi` costs nothing.
+The public names:
+
+==================  =======================================================================================
+``segment_slide``   Find the nuclei of a slide and write the outputs; returns a ``Run``.
+``Run``             A finished segmentation: its nuclei, its labels, its summary, its exports.
+``Summary``         What happened in a run: number of nuclei, tiles, seconds per stage, warnings.
+``SegmentConfig``   All settings of a segmentation.
+``load_config``     Read the settings from a YAML file and from ``KEY=VALUE`` overrides.
+``open_slide``      Open a slide: size, resolution, levels, pixels.
+``Segmenter``       The protocol of a model: RGB tiles in, nuclei out. Implement it to use your own model.
+``RgbTile``         A tile that a ``Segmenter`` receives: its pixels, and its box on the slide.
+``SacWsiError``     The base class of all errors that this package raises on purpose.
+==================  =======================================================================================
+
+``sac_wsi.testing`` has slides with known nuclei, to test a ``Segmenter``. Each name is imported when it is
+first used, so ``import sac_wsi`` is fast.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -17,7 +33,7 @@ if TYPE_CHECKING:
     from sac_wsi.store.run import Run, Summary
     from sac_wsi.tiling.segmenter import RgbTile, Segmenter
 
-_HOME = {
+_MODULE_OF = {
     "RgbTile": "sac_wsi.tiling.segmenter",
     "Run": "sac_wsi.store.run",
     "SacWsiError": "sac_wsi.errors",
@@ -43,8 +59,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        from importlib import import_module
-
-        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'sac_wsi' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,4 +1,4 @@
-"""`python -m sac_wsi`, where the command is not on the path."""
+"""Run the command line as `python -m sac_wsi`, if `sac-wsi` is not on the PATH."""
 
 from sac_wsi.cli import main
 

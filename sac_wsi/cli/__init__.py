@@ -1,4 +1,4 @@
-"""The command line. Each command is a few lines over one public function, imported when it is called."""
+"""The command line. Each command calls one public function, which is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from sac_wsi import __version__
-from sac_wsi.cli.kernels import keep_kernels_somewhere
+from sac_wsi.cli.kernels import set_kernel_folder
 from sac_wsi.errors import SacWsiError
 from sac_wsi.system import interrupt
 
@@ -21,7 +21,7 @@ _COMMANDS = (
 
 
 class _Commands(click.Group):
-    """Loads a command's module when it is asked for: `--help` needs none of the libraries."""
+    """Import the module of a command only when it is used: `--help` loads no library but click."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -36,11 +36,11 @@ class _Commands(click.Group):
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all well, 1 something failed, 2 the request was wrong.",
+    epilog="Exit codes: 0 success, 1 something failed, 2 the request was wrong.",
 )
 @click.version_option(__version__, prog_name="sac-wsi")
 def cli() -> None:
-    """Nuclei from whole-slide images, one polygon each, ready for QuPath.
+    """Find the nuclei of whole-slide images: one polygon each, ready for QuPath.
 
     \b
     sac-wsi segment slide.svs --out nuclei.geojson
@@ -48,29 +48,29 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and turn every foreseen error into one line and an exit code."""
+    """Run the command line; print each expected error as one line and exit with its code."""
     interrupt.listen()
-    keep_kernels_somewhere()
+    set_kernel_folder()
     try:
-        # click hands a command's Exit(1) back as a return value
+        # click returns the code of a command's Exit(1)
         sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(_failed("interrupted; what is finished is kept. Run the same command to go on.", 1))
+        sys.exit(_print_error("interrupted. Finished work is kept; run the same command to continue.", 1))
     except SacWsiError as error:
-        sys.exit(_failed(str(error), error.exit_code))
+        sys.exit(_print_error(str(error), error.exit_code))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
         reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        sys.exit(_failed(f"{reason}. What is finished is kept; run the same command to go on.", 1))
+        sys.exit(_print_error(f"{reason}. Finished work is kept; run the same command to continue.", 1))
 
 
-def _failed(message: str, code: int) -> int:
-    """One line whatever the message holds: a file's name may have a newline in it."""
-    # zarr's event loop would tell, on the way out, which writes it had to give up
+def _print_error(message: str, code: int) -> int:
+    """Print an error as one line, even if a file name in it has a newline; return ``code``."""
+    # at exit, zarr's event loop would print the writes that it could not finish
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)

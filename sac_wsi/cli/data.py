@@ -1,48 +1,50 @@
-"""`sac-wsi data`"""
+"""The commands `sac-wsi data`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sac_wsi.cli.image_progress import image_progress
+from sac_wsi.cli.describe import dataset_lines
+from sac_wsi.cli.options import PATH, json_option, overwrite_option
+from sac_wsi.cli.progress import image_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sac_wsi.datasets.check import Report, Summary
+    from pathlib import Path
 
 _KINDS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
-_MOST_SHOWN = 30
 
 
 @click.group("data")
 def command() -> None:
-    """Look at sets of images with labels before training on them.
+    """Check labelled images before training on them.
 
     \b
     Example:
-      sac-wsi data check --kind folders --images images --labels labels --sheet look.png
+      sac-wsi data check --kind folders --images images --labels labels --sheet sheet.png
     """
 
 
 @command.command("check")
-@click.option("--kind", type=click.Choice(_KINDS), required=True, help="The layout.")
+@click.option("--kind", type=click.Choice(_KINDS), required=True, help="Layout of the data set.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
-    help="Folder of the images; of DSB also the zip, of a pack the archive.",
+    help="Folder of the images. For dsb it may be the .zip, for pack it is the archive.",
 )
-@click.option("--labels", type=click.Path(path_type=Path), help="Folder of annotations or label maps.")
-@click.option("--mpp", type=click.FloatRange(0.01, 10), help="Folders: microns per pixel.")
-@click.option("--group-pattern", default="", help=r"Folders: what finds a patient in a name, as '^(\d+)_'.")
-@click.option("--sheet", type=click.Path(path_type=Path), help="Also draw the images with outlines, a .png.")
-@click.option("--overwrite", is_flag=True, help="Replace a sheet that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--labels", type=PATH, help="Folder of annotations or label maps.")
+@click.option("--mpp", type=click.FloatRange(0.01, 10), help="Micrometres per pixel, for kind folders.")
+@click.option(
+    "--group-pattern",
+    default="",
+    help=r"Regular expression that finds the patient in a file name, for kind folders: '^(\d+)_'.",
+)
+@click.option("--sheet", type=PATH, help="Also draw the images with their outlines into this .png file.")
+@overwrite_option("Replace an existing sheet.")
+@json_option
 def check(
     kind: str,
     images: Path,
@@ -53,15 +55,15 @@ def check(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Read every image of a set and tell what is wrong with it, and what it is like.
+    """Read every image of a data set, list what is wrong, and print its statistics.
 
-    Exit code 1 where something is serious: images without annotation, files that cannot be read, sizes that
-    differ, the same image in two splits.
+    The exit code is 1 if a finding is serious: images without annotation, files that cannot be read, sizes
+    that differ, the same image in two splits.
 
     \b
     Example:
       sac-wsi data check --kind dsb --images stage1_train.zip
-      sac-wsi data check --kind monuseg --images "Tissue Images" --labels Annotations --sheet look.png
+      sac-wsi data check --kind monuseg --images "Tissue Images" --labels Annotations --sheet sheet.png
     """
     from sac_wsi.datasets.check import check_dataset
     from sac_wsi.datasets.kinds import open_kind
@@ -77,43 +79,8 @@ def check(
     if as_json:
         click.echo(json.dumps(report.to_json()))
     else:
-        for line in _lines(report):
-            click.echo(line)
+        click.echo("\n".join(dataset_lines(report)))
         if sheet is not None:
             click.echo(str(sheet))
     if not report.ok:
         raise click.exceptions.Exit(1)
-
-
-def _lines(report: Report) -> Iterator[str]:
-    """Serious findings all, of the others the first."""
-    serious = [finding for finding in report.findings if finding.serious]
-    rest = [finding for finding in report.findings if not finding.serious]
-    for finding in serious + rest[:_MOST_SHOWN]:
-        mark = "!" if finding.serious else "-"
-        yield f"{mark} {finding.kind}: {finding.where}: {finding.detail}"
-    if len(rest) > _MOST_SHOWN:
-        yield f"- and {len(rest) - _MOST_SHOWN} more; --json tells all"
-    yield from _statistics(report.summary)
-    yield f"licence    {report.licence}"
-    yield report.verdict
-
-
-def _statistics(summary: Summary) -> Iterator[str]:
-    yield f"images     {summary.images:,} in {summary.groups:,} groups; {_counts(summary.sizes)} px"
-    if summary.splits:
-        yield f"splits     {_counts(summary.splits)}"
-    yield f"made by    {_counts(summary.modalities)}"
-    yield f"objects    {summary.objects:,}"
-    for what, spread in (("px", summary.area_px), ("µm²", summary.area_um2)):
-        if spread is not None:
-            yield (
-                f"area       median {spread['median']:,.1f} {what}, "
-                f"9 of 10 from {spread['p05']:,.1f} to {spread['p95']:,.1f}"
-            )
-    for stain, od in (summary.stain_od or {}).items():
-        yield f"stain      {stain}: mean density {od['mean']:.3f}, of images ± {od['sd']:.3f}"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items()) or "none"

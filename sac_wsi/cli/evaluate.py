@@ -1,45 +1,56 @@
-"""`sac-wsi evaluate`"""
+"""The command `sac-wsi evaluate`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sac_wsi.cli.image_progress import image_progress
+from sac_wsi.cli.describe import names_text, scores_lines
+from sac_wsi.cli.kernels import announce_compilation
+from sac_wsi.cli.options import (
+    PATH,
+    as_overrides,
+    json_option,
+    sam_checkpoint_option,
+    set_option,
+    skip_bad_option,
+)
+from sac_wsi.cli.progress import image_progress, report_left_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sac_wsi.evaluate.metrics import Interval, Scores
-
-_NAMES_SHOWN = 5
-_DISTANCE = "hausdorff_px"
+    from sac_wsi.evaluate.metrics import Scores
+    from sac_wsi.tiling.segmenter import Segmenter
 
 
 @click.command("evaluate")
-@click.option("--pred", type=click.Path(path_type=Path), help="Folder of predicted label images.")
-@click.option("--truth", type=click.Path(path_type=Path), help="Folder of true label images.")
+@click.option("--pred", type=PATH, help="Folder of predicted label images.")
+@click.option("--truth", type=PATH, help="Folder of true label images.")
 @click.option("--model", help="Instead of --pred: sac-tiny, classical, or a checkpoint.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="With --model: a training config, for its data."
-)
+@click.option("--data", type=PATH, help="With --model: a training config; its section `data` is used.")
 @click.option(
     "--part",
     type=click.Choice(("train", "val", "test", "all")),
     default="val",
     show_default=True,
-    help="Of the data.",
+    help="Part of the data to score.",
 )
-@click.option("--experts", type=click.IntRange(0), default=0, help="Points from the truth, as of a person.")
-@click.option("--sam-checkpoint", help="SAM's own file, for a checkpoint that needs it.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting: data.* or sac.*")
-@click.option("--labels-to", type=click.Path(path_type=Path), help="Folder for the model's label maps.")
-@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read.")
-@click.option("--objects", is_flag=True, help="Also the object-level measures of the GlaS challenge.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--experts",
+    type=click.IntRange(0),
+    default=0,
+    help="Number of points per image taken from the truth, as if a person had placed them.",
+)
+@sam_checkpoint_option("Meta's SAM weights, for a checkpoint that holds only the trained part.")
+@set_option("One setting: data.* or sac.*")
+@click.option("--labels-to", type=PATH, help="Folder to write the model's label maps to.")
+@skip_bad_option
+@click.option("--objects", is_flag=True, help="Also compute the object-level measures of the GlaS challenge.")
+@json_option
 def command(
     pred: Path | None,
     truth: Path | None,
@@ -54,10 +65,10 @@ def command(
     objects: bool,
     as_json: bool,
 ) -> None:
-    """Score label images against the truth, or a model on labelled images.
+    """Score label images against the truth, or score a model on labelled images.
 
     A label image (.tif, .png, .npy) holds one whole number per pixel: 0 for background, else the nucleus.
-    Files match by name without extension. A missing prediction counts as empty.
+    Files are paired by name without extension. A missing prediction counts as empty.
 
     \b
     Example:
@@ -65,8 +76,6 @@ def command(
       sac-wsi evaluate --pred predicted/ --truth labels/ --json > scores.json
       sac-wsi evaluate --model runs/unet_monuseg/best.safetensors --data configs/train/unet_monuseg.yaml
     """
-    from sac_wsi.cli.kernels import announce_compilation
-
     announce_compilation()
     if model is None and data is None and pred is not None and truth is not None:
         from sac_wsi.evaluate.folders import evaluate_folders
@@ -75,47 +84,48 @@ def command(
     elif model is not None and data is not None and pred is None and truth is None:
         if skip_bad:
             overrides += ("data.skip_bad=true",)
-        scores = _of_model(model, data, part, experts, sam_checkpoint, overrides, labels_to, objects)
+        chosen = as_overrides(model=model, sam_checkpoint=sam_checkpoint)
+        images = _LabelledImages(data, part, [change for change in overrides if change.startswith("data.")])
+        settings = [*(change for change in overrides if not change.startswith("data.")), *chosen]
+        scores = _score_model(settings, images, experts, labels_to, objects)
     else:
         raise click.UsageError("Give --pred DIR and --truth DIR, or --model NAME and --data CONFIG.")
-    _warn("missing, counted as empty", scores.missing)
-    _warn("without a truth, not scored", scores.extra)
-    if as_json:
-        click.echo(json.dumps(scores.to_json()))
-    else:
-        click.echo("\n".join(_table(scores)))
+    for what, names in (
+        ("missing, counted as empty", scores.missing),
+        ("without a truth, not scored", scores.extra),
+    ):
+        if names:
+            click.echo(names_text(what, names), err=True)
+    click.echo(json.dumps(scores.to_json()) if as_json else "\n".join(scores_lines(scores)))
 
 
-def _of_model(
-    model: str,
-    data: Path,
-    part: str,
-    experts: int,
-    sam_checkpoint: str | None,
-    overrides: Sequence[str],
-    labels_to: Path | None,
-    objects: bool,
+@dataclass(frozen=True)
+class _LabelledImages:
+    """A part of the data of a training config; ``overrides`` are ``data.KEY=VALUE``."""
+
+    config_file: Path
+    part: str
+    overrides: Sequence[str]
+
+
+def _score_model(
+    settings: Sequence[str], data: _LabelledImages, experts: int, labels_to: Path | None, objects: bool
 ) -> Scores:
     from sac_wsi.engine.config import load_config
     from sac_wsi.engine.plan import make_segmenter
     from sac_wsi.evaluate.model import evaluate_model, tile_of
     from sac_wsi.settings.read import read_settings
     from sac_wsi.settings.typed import build
-    from sac_wsi.tiling.segmenter import terms_warning
     from sac_wsi.train.config import DataSettings
     from sac_wsi.train.source import open_source
 
-    of_data = [change for change in overrides if change.startswith("data.")]
-    told = read_settings(data, of_data).get("data")
-    if not isinstance(told, dict):
-        raise click.UsageError(f"{data} has no section `data`: give a config of configs/train.")
-    named = {"model": model, "sam_checkpoint": sam_checkpoint}
-    chosen = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
-    segmenter = make_segmenter(load_config(None, [*(c for c in overrides if c not in of_data), *chosen]))
-    for warning in terms_warning(segmenter):
-        click.echo(f"warning: {warning}", err=True)
-    settings = build(DataSettings, told, "data.")
-    images = open_source(settings, segmenter.mpp, tile_of(segmenter)[0]).part(part)
+    section = read_settings(data.config_file, data.overrides).get("data")
+    if not isinstance(section, dict):
+        raise click.UsageError(f"{data.config_file} has no section `data`. Give a config of configs/train.")
+    segmenter = make_segmenter(load_config(None, settings))
+    _print_terms(segmenter)
+    data_settings = build(DataSettings, section, "data.")
+    images = open_source(data_settings, segmenter.mpp, tile_of(segmenter)[0]).part(data.part)
     with image_progress("evaluate", len(images)) as on_image:
         return evaluate_model(
             segmenter,
@@ -124,40 +134,12 @@ def _of_model(
             objects=objects,
             labels_to=labels_to,
             on_image=on_image,
-            on_bad=(lambda error: click.echo(f"left out: {error}", err=True)) if settings.skip_bad else None,
+            on_bad=(lambda error: report_left_out(str(error))) if data_settings.skip_bad else None,
         )
 
 
-def _warn(what: str, names: Sequence[str]) -> None:
-    if names:
-        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        told = ", ".join(ascii(name)[1:-1] for name in names[:_NAMES_SHOWN])
-        click.echo(f"{len(names)} {what}: {told}{more}", err=True)
+def _print_terms(segmenter: Segmenter) -> None:
+    from sac_wsi.tiling.segmenter import terms_warning
 
-
-def _table(scores: Scores) -> Iterator[str]:
-    true_nuclei = sum(image.truth_nuclei for image in scores.images)
-    pred_nuclei = sum(image.pred_nuclei for image in scores.images)
-    yield f"{len(scores.images):,} images, {true_nuclei:,} true nuclei, {pred_nuclei:,} predicted"
-    yield f"{'':20}{'mean':>8}   95 % interval"
-    yield from _rows(scores.mean, scores.intervals)
-    yield _row("f1_pooled", scores.f1_pooled, scores.intervals["f1_pooled"])
-    if scores.objects is not None:
-        yield from _rows(scores.objects.mean, scores.objects.intervals, "object_")
-
-
-def _rows(
-    mean: Mapping[str, float | None] | Mapping[str, float],
-    intervals: Mapping[str, Interval | None],
-    prefix: str = "",
-) -> Iterator[str]:
-    for name, value in mean.items():
-        yield _row(f"{prefix}{name}", value, intervals[name])
-
-
-def _row(name: str, value: float | None, interval: Interval | None) -> str:
-    form = "8.2f" if name.endswith(_DISTANCE) else "8.4f"
-    shown = f"{'-':>8}" if value is None else f"{value:{form}}"
-    if interval is not None:
-        shown += f"   {interval.low:{form[1:]}} to {interval.high:{form[1:]}}"
-    return f"{name:20}{shown}"
+    for warning in terms_warning(segmenter):
+        click.echo(f"warning: {warning}", err=True)

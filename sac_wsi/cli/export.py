@@ -1,25 +1,23 @@
-"""`sac-wsi export`"""
+"""The command `sac-wsi export`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sac_wsi.cli.options import outs_option, overwrite_option, run_argument
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    "outs",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="Output; may be given several times: .geojson, .geojson.gz, .zip, .tif or .png.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@run_argument
+@outs_option(".geojson, .geojson.gz, .zip, .tif or .png")
+@overwrite_option("Replace existing outputs.")
 def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
-    """Write the nuclei of RUN in other forms.
+    """Write the nuclei of RUN in other formats.
 
     Needs neither the slide nor a model. RUN is a store (X.zarr) or any output that a run wrote.
 

@@ -1,4 +1,4 @@
-"""Compiled kernels: where they are kept, and a word while they are made for the first time."""
+"""Where compiled numba kernels are kept, and a message before the first compilation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sac_wsi.system.disk import user_temporary_folder
 _PACKAGE = Path(__file__).parent.parent
 
 
-def keep_kernels_somewhere() -> None:
-    """Give numba a folder of its own where neither the package nor a home can be written (containers).
+def set_kernel_folder() -> None:
+    """Give numba a temporary folder if neither the package nor the home folder is writable (containers).
 
-    It would refuse to import otherwise. Must run before numba is imported; workers inherit it.
+    Otherwise numba would fail at import. Call this before numba is imported; worker processes inherit it.
     """
     if "NUMBA_CACHE_DIR" in os.environ or os.access(_PACKAGE, os.W_OK):
         return
@@ -25,7 +25,7 @@ def keep_kernels_somewhere() -> None:
 
 
 def announce_compilation() -> None:
-    """The first run after an installation compiles for half a minute: say so."""
-    kept = [_PACKAGE, Path(os.environ.get("NUMBA_CACHE_DIR", Path.home() / ".cache" / "numba"))]
-    if not any(next(folder.rglob("*.nbi"), None) for folder in kept if folder.is_dir()):
+    """Print a line if no kernel is compiled yet: the first run after an installation compiles for 30 s."""
+    folders = [_PACKAGE, Path(os.environ.get("NUMBA_CACHE_DIR", Path.home() / ".cache" / "numba"))]
+    if not any(next(folder.rglob("*.nbi"), None) for folder in folders if folder.is_dir()):
         click.echo("First run: compiling the kernels takes about half a minute, once.", err=True)

@@ -1,13 +1,16 @@
-"""`sac-wsi models`"""
+"""The commands `sac-wsi models`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from sac_wsi.cli.describe import download_state, model_file_line, nested_lines
+from sac_wsi.cli.options import PATH, json_option, overwrite_option
+from sac_wsi.cli.progress import byte_progress
 
 if TYPE_CHECKING:
     from sac_wsi.weights.catalogue import ModelFile
@@ -15,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.group("models")
 def command() -> None:
-    """See, fetch and check the files of weights.
+    """List, download and check files of weights.
 
-    sac-tiny came along and is what `segment` uses. What is fetched is kept in $SAC_WSI_MODELS, or else in
-    ~/.cache/sac-wsi/models.
+    sac-tiny is installed with the program; `segment` uses it by default. Downloaded files are kept in
+    $SAC_WSI_MODELS, or else in ~/.cache/sac-wsi/models.
 
     \b
     Example:
@@ -28,9 +31,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def list_models(as_json: bool) -> None:
-    """List what can be fetched, and what is here.
+    """List the models that are installed, downloaded, or can be downloaded.
 
     \b
     Example:
@@ -39,26 +42,22 @@ def list_models(as_json: bool) -> None:
     from sac_wsi.weights.catalogue import MODEL_FILES, models_folder, own_model_files, shipped_model_files
 
     folder = models_folder()
-    known = [_state(model, folder / model.file) for model in MODEL_FILES]
-    shipped = [_ours(path) for path in shipped_model_files()]
-    own = [_ours(path) for path in own_model_files()]
+    known = [_published(model, folder / model.file) for model in MODEL_FILES]
+    shipped = [_local(path) for path in shipped_model_files()]
+    own = [_local(path) for path in own_model_files()]
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "shipped": shipped, "models": known, "own": own}))
         return
-    _show(shipped, lambda _: "came along")
+    for entry in shipped:
+        click.echo(model_file_line(entry, "installed"))
     click.echo(f"folder  {folder}")
-    _show(known, _told)
-    _show(own, lambda _: "present")
+    for entry in known:
+        click.echo(model_file_line(entry, download_state(entry)))
+    for entry in own:
+        click.echo(model_file_line(entry, "present"))
 
 
-def _show(entries: Iterable[Mapping[str, object]], told: Callable[[Mapping[str, object]], str]) -> None:
-    for entry in entries:
-        forbids = ", non-commercial" if entry.get("non_commercial") else ""
-        name, size, licence = entry["name"], entry["size"], entry["licence"]
-        click.echo(f"{name:20} {size:>15,} bytes  {licence:12} {told(entry)}{forbids}")
-
-
-def _ours(path: Path) -> dict[str, object]:
+def _local(path: Path) -> dict[str, object]:
     from sac_wsi.weights.catalogue import terms_of
 
     terms = terms_of(path)
@@ -71,8 +70,8 @@ def _ours(path: Path) -> dict[str, object]:
     }
 
 
-def _state(model: ModelFile, path: Path) -> dict[str, object]:
-    """By its size only: hashing all of them would take half a minute."""
+def _published(model: ModelFile, path: Path) -> dict[str, object]:
+    """Return a published file and whether it is present, by its size: hashing all would take 30 s."""
     found = path.stat().st_size if path.is_file() else None
     return {
         "name": model.name,
@@ -86,44 +85,28 @@ def _state(model: ModelFile, path: Path) -> dict[str, object]:
     }
 
 
-def _told(entry: Mapping[str, object]) -> str:
-    if entry["present"]:
-        return "present"
-    if entry["found_size"] is None:
-        return f"not here: sac-wsi models fetch {entry['name']}"
-    return (
-        f"not the file, has {entry['found_size']:,} bytes: sac-wsi models fetch {entry['name']} --overwrite"
-    )
-
-
 @command.command("fetch")
 @click.argument("name")
-@click.option("--from", "source", help="Address, folder or file to take it from, instead of its publisher.")
-@click.option(
-    "--to",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="Folder to put it in, instead of that of `models list`.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a file of that name that is another one.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--from", "source", help="URL, folder or file to take it from instead of its publisher.")
+@click.option("--to", "folder", type=PATH, help="Folder to write it to instead of the one in `models list`.")
+@overwrite_option("Replace a file of the same name with different content.")
+@json_option
 def fetch_model(name: str, source: str | None, folder: Path | None, overwrite: bool, as_json: bool) -> None:
-    """Fetch the file NAME and check its SHA-256.
+    """Download the file NAME and check its SHA-256.
 
-    Goes on where an interrupted call stopped. The only command that uses the network.
+    If the download is interrupted, run it again: it continues. No other command uses the network.
 
     \b
     Example:
       sac-wsi models fetch sam_vit_h
       sac-wsi models fetch sam_vit_h --from /mnt/downloads
     """
-    from sac_wsi.cli.byte_progress import byte_reporter
     from sac_wsi.weights.catalogue import known_model
     from sac_wsi.weights.download import fetch
 
     model = known_model(name)
     target = (_default_folder() if folder is None else folder) / model.file
-    with byte_reporter("fetch") as on_progress:
+    with byte_progress("fetch") as on_progress:
         fetch(
             model.url if source is None else source,
             target,
@@ -133,7 +116,7 @@ def fetch_model(name: str, source: str | None, folder: Path | None, overwrite: b
             overwrite=overwrite,
         )
     if as_json:
-        click.echo(json.dumps(_state(model, target)))
+        click.echo(json.dumps(_published(model, target)))
     else:
         click.echo(f"{target}  {model.size:,} bytes, SHA-256 as published, {model.licence}")
 
@@ -149,10 +132,10 @@ def _default_folder() -> Path:
 
 @command.command("describe")
 @click.argument("model")
-@click.option("--encoder", help="Encoder that the weights are to be used with: vit_b, vit_l or vit_h.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--encoder", help="Encoder to use the weights with: vit_b, vit_l or vit_h.")
+@json_option
 def describe_model(model: str, encoder: str | None, as_json: bool) -> None:
-    """Tell what MODEL is: a name, or a file of weights.
+    """Show the parts, the training data and the licence of MODEL: a name, or a file of weights.
 
     \b
     Example:
@@ -161,26 +144,7 @@ def describe_model(model: str, encoder: str | None, as_json: bool) -> None:
     from sac_wsi.model.checkpoint.describe import describe
 
     found = describe(model, encoder)
-    click.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
-
-
-def _lines(entries: Mapping[str, object], indent: str = "") -> Iterator[str]:
-    for key, value in entries.items():
-        if isinstance(value, Mapping):
-            yield f"{indent}{key}:"
-            yield from _lines(value, indent + "  ")
-        else:
-            yield f"{indent}{key}: {_as_text(value)}"
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (int, float)):
-        return f"{value:,}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_as_text, value)) or "none"
-    return "unknown" if value is None else str(value)
+    click.echo(json.dumps(found) if as_json else "\n".join(nested_lines(found)))
 
 
 @command.command("verify")

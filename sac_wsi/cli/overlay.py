@@ -1,43 +1,47 @@
-"""`sac-wsi overlay`"""
+"""The command `sac-wsi overlay`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sac_wsi.cli.options import PATH, overwrite_option, run_argument
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("overlay")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture, a .png.")
+@run_argument
+@click.option("--out", type=PATH, required=True, help="The picture, a .png file.")
 @click.option("--region", metavar="X,Y,W,H", help="Level-0 pixels to show.  [default: the whole slide]")
-@click.option("--slide", type=click.Path(path_type=Path), help="Where the slide has moved to.")
-@click.option("--overwrite", is_flag=True, help="Replace a picture that exists.")
+@click.option("--slide", type=PATH, help="The slide, if it was moved.")
+@overwrite_option("Replace an existing picture.")
 def command(run: Path, out: Path, region: str | None, slide: Path | None, overwrite: bool) -> None:
     """Draw slide and nuclei in one picture.
 
-    Outlines in a region, or the density over the whole slide.
+    With --region it draws outlines, without it the density of nuclei over the whole slide.
 
     \b
     Example:
-      sac-wsi overlay nuclei.geojson --region 1000,1000,800,600 --out look.png
+      sac-wsi overlay nuclei.geojson --region 1000,1000,800,600 --out region.png
     """
     from sac_wsi.errors import OutputError
+    from sac_wsi.pictures.draw_run import draw_region, draw_slide, parse_region
     from sac_wsi.pictures.overlay import save_png
-    from sac_wsi.pictures.views import parse_region, region_picture, slide_picture
     from sac_wsi.store.outputs import refuse_input
     from sac_wsi.store.run import Run
 
     if out.suffix != ".png":
-        raise OutputError(f"{out.name!r} is no .png. Give --out look.png.")
+        raise OutputError(f"{out.name!r} is not a .png file. Give --out picture.png.")
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists. Pass --overwrite to replace it, or give another --out.")
     opened = Run.open(run)
     refuse_input([out], slide or opened.original_slide_path)
-    picture = (
-        region_picture(opened, parse_region(region), slide)
-        if region is not None
-        else slide_picture(opened, slide)
-    )
+    if region is None:
+        picture = draw_slide(opened, slide)
+    else:
+        picture = draw_region(opened, parse_region(region), slide)
     save_png(out, picture)
     click.echo(f"{out}  {picture.shape[1]} x {picture.shape[0]} px")

@@ -1,18 +1,19 @@
-"""`sac-wsi reproduce`"""
+"""The command `sac-wsi reproduce`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sac_wsi.cli.image_progress import image_progress
-from sac_wsi.cli.train_progress import left_out, train_progress
+from sac_wsi.cli.kernels import announce_compilation
+from sac_wsi.cli.options import PATH, set_option
+from sac_wsi.cli.progress import image_progress, report_left_out, train_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from sac_wsi.reproduce.carry_out import Line
     from sac_wsi.reproduce.rows import Target
@@ -29,24 +30,20 @@ _PLACE = "SET=IMAGES[,LABELS]"
     type=click.Choice(("paper", "small")),
     default="paper",
     show_default=True,
-    help="small: every row's code in seconds, with a tiny encoder; its numbers mean nothing.",
+    help="small: run the code of every row in seconds with a tiny encoder; its numbers mean nothing.",
 )
-@click.option("--data", multiple=True, metavar=_PLACE, help="Images of monuseg, dsb or glas to learn from.")
-@click.option("--test", multiple=True, metavar=_PLACE, help="Images to score on, instead of its test part.")
+@click.option("--data", multiple=True, metavar=_PLACE, help="Training images: monuseg, dsb or glas.")
+@click.option("--test", multiple=True, metavar=_PLACE, help="Test images instead of the test part of --data.")
 @click.option(
     "--sam-checkpoint",
     "sam",
     multiple=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Meta's file of an encoder; for all rows those of ViT-B, L and H.",
+    type=PATH,
+    help="Meta's weights of an encoder; all rows together need ViT-B, ViT-L and ViT-H.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="runs/reproduce", show_default=True, help="Folder."
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting of all training: schedule.*"
-)
+@click.option("--out", type=PATH, default="runs/reproduce", show_default=True, help="Folder for the results.")
+@set_option("One setting of all trainings: schedule.*")
 def command(
     names: tuple[str, ...],
     scale_name: str,
@@ -56,10 +53,11 @@ def command(
     out: Path,
     overrides: tuple[str, ...],
 ) -> None:
-    """Make the paper's tables again: train and score what each row needs, its number beside ours.
+    """Reproduce the paper's tables: train and score each row, and print its number beside the paper's.
 
-    TARGET is table1 to table8, figure4, losses, or all. Rows that lack data or weights of SAM say so. What is
-    finished is found again; an interrupted run goes on. Files: OUT/SCALE/TARGET.md, .csv and .svg.
+    TARGET is table1 to table8, figure4, losses, or all. A row without its data or SAM weights says what is
+    missing. Finished rows are kept; run an interrupted command again to continue. Writes OUT/SCALE/TARGET.md,
+    .csv and .svg.
 
     \b
     Example:
@@ -71,19 +69,18 @@ def command(
     from sac_wsi.reproduce.inputs import Inputs, places, sam_files
     from sac_wsi.reproduce.tables import TARGETS, target
 
-    # what was typed wrongly shows before anything heavy is loaded
+    # report wrong arguments before anything heavy is loaded
     chosen = dict.fromkeys(name for each in names for name in (TARGETS if each == "all" else (each,)))
     targets = [target(name) for name in chosen]
     inputs = Inputs(places("--data", data), places("--test", test), sam_files(sam))
 
-    from sac_wsi.cli.kernels import announce_compilation
     from sac_wsi.reproduce.recipe import read_changes
     from sac_wsi.reproduce.run_row import Bench, Watch
     from sac_wsi.reproduce.scale import SCALES
 
     announce_compilation()
     folder = out / scale_name
-    watch = Watch(lambda run: train_progress(run=run), image_progress, left_out)
+    watch = Watch(lambda run: train_progress(run=run), image_progress, report_left_out)
     bench = Bench(SCALES[scale_name], inputs, folder, read_changes(overrides), watch)
     bench.prepare(targets)
     if _make_all(targets, bench, folder):
@@ -91,7 +88,7 @@ def command(
 
 
 def _make_all(targets: Iterable[Target], bench: Bench, folder: Path) -> bool:
-    """Print and write each; whether a row failed."""
+    """Print and write each table; return whether a row failed."""
     from sac_wsi.reproduce.carry_out import Results, carry_out
     from sac_wsi.reproduce.publish import publish
     from sac_wsi.reproduce.render import terminal
@@ -119,17 +116,17 @@ def _make_all(targets: Iterable[Target], bench: Bench, folder: Path) -> bool:
 
 
 def _counter(target: Target) -> Callable[[Line], None]:
-    """Says which row is done."""
+    """Return a function that prints each finished row and how many are done."""
     done = 0
 
     def on_line(line: Line) -> None:
         nonlocal done
         done += 1
-        told = ""
+        reason = ""
         if line.result is not None and line.result.why_not:
-            told = f": {'failed' if line.result.failed else 'not run'}, {line.result.why_not}"
+            reason = f": {'failed' if line.result.failed else 'not run'}, {line.result.why_not}"
         where = f"{target.name} {done}/{len(target.rows)}"
-        click.echo(f"{where}  {line.row.label}{told}", err=True)
+        click.echo(f"{where}  {line.row.label}{reason}", err=True)
         sys.stderr.flush()
 
     return on_line

@@ -1,61 +1,64 @@
-"""`sac-wsi segment`"""
+"""The command `sac-wsi segment`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import shutil
 from typing import TYPE_CHECKING
 
 import click
 
+from sac_wsi.cli.describe import failures_text, summary_text
 from sac_wsi.cli.kernels import announce_compilation
-from sac_wsi.cli.progress import reporter
+from sac_wsi.cli.options import (
+    PATH,
+    as_overrides,
+    json_option,
+    mpp_option,
+    outs_option,
+    overwrite_option,
+    sam_checkpoint_option,
+    set_option,
+    slide_argument,
+)
+from sac_wsi.cli.progress import segment_progress
 
 if TYPE_CHECKING:
-    from sac_wsi.store.run import Run, Summary
+    from pathlib import Path
 
 
 @click.command("segment")
-@click.argument("slide", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    "outs",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="Output; may be given several times. The extension chooses the form: .geojson, .geojson.gz, "
-    ".zip (for QuPath above 100,000 nuclei), .tif or .png (label image), .zarr (the store).",
+@slide_argument
+@outs_option(
+    ".geojson, .geojson.gz, .zip (for QuPath above 100,000 nuclei), .tif or .png (label image), "
+    ".zarr (the store)"
 )
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="What `models list` names, a checkpoint (.safetensors), or classical.  [default: sac-tiny]",
+    help="A name that `models list` shows, a checkpoint (.safetensors), or classical.  [default: sac-tiny]",
 )
-@click.option(
-    "--sam-checkpoint",
-    metavar="FILE",
-    help="Meta's SAM weights, for a checkpoint that holds only what was trained.",
-)
+@sam_checkpoint_option("Meta's SAM weights, for a checkpoint that holds only the trained part.")
 @click.option(
     "--points",
     metavar="FILE.geojson",
-    help="Points of a person, prompts beside the automatic ones; class Negative: no nucleus here.",
+    help="Points placed by a person, added to the automatic prompts; class Negative means no nucleus here.",
 )
 @click.option(
     "--tta",
     is_flag=True,
-    help="Average the U-Net's maps over all turns and mirror images of a tile: better, several times slower.",
+    help="Average the U-Net's maps over all rotations and mirror images of a tile: better, several times "
+    "slower.",
 )
-@click.option("--mpp", type=float, help="Micrometres per pixel of the slide, where its file does not say.")
+@mpp_option
 @click.option(
     "--tissue",
     metavar="none|auto|FILE.geojson",
-    help="Where to look.  [default: auto for slides, none for plain images]",
+    help="Where to search: everywhere, in detected tissue, or in the regions of a file.  "
+    "[default: auto for slides, none for plain images]",
 )
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting, such as grid.halo_um=20."
-)
+@click.option("--config", "config_file", type=PATH, help="YAML file of settings.")
+@set_option("One setting, such as grid.halo_um=20.")
 @click.option(
     "--workers",
     default="1",
@@ -68,11 +71,11 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Unreadable tiles that still count as success.",
+    help="How many unreadable tiles still count as success.",
 )
 @click.option("--discard-store", is_flag=True, help="Remove the store once the outputs are written.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist and begin anew.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@overwrite_option("Replace existing outputs and start over.")
+@json_option
 def command(
     slide: Path,
     outs: tuple[Path, ...],
@@ -92,7 +95,7 @@ def command(
 ) -> None:
     """Find the nuclei of SLIDE.
 
-    Interrupted or killed, the same command goes on where it stopped.
+    If the command is interrupted or killed, run it again: it continues where it stopped.
 
     \b
     Example:
@@ -102,14 +105,12 @@ def command(
     from sac_wsi.engine.segment import segment_slide
     from sac_wsi.model.checkpoint.inference import MOST_VIEWS
 
-    named = {"model": model, "sam_checkpoint": sam_checkpoint, "points": points, "tissue": tissue}
-    given = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value is not None}
-    chosen = [f"{key}={text}" for key, text in given.items()] + [f"sac.tta={MOST_VIEWS}"] * tta
-    config = load_config(config_file, [*overrides, *chosen])
+    chosen = as_overrides(model=model, sam_checkpoint=sam_checkpoint, points=points, tissue=tissue)
+    config = load_config(config_file, [*overrides, *chosen, *[f"sac.tta={MOST_VIEWS}"] * tta])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
-        raise click.UsageError("--discard-store would remove the .zarr that --out asks for: leave one out.")
+        raise click.UsageError("--discard-store would remove the .zarr given as --out. Use one of the two.")
     announce_compilation()
-    with reporter() as on_progress:
+    with segment_progress() as on_progress:
         run = segment_slide(
             slide,
             outs,
@@ -120,51 +121,11 @@ def command(
             on_progress=on_progress,
         )
     assert run.summary is not None
-    click.echo(json.dumps(run.summary.to_json()) if as_json else describe(run.summary))
+    click.echo(json.dumps(run.summary.to_json()) if as_json else summary_text(run.summary))
     for warning in run.summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     if discard_store:
-        _discard(run)
+        shutil.rmtree(run.store)
     if len(run.summary.failures) > max_failed_tiles:
-        click.echo(_failures(run.summary, max_failed_tiles), err=True)
+        click.echo(failures_text(run.summary, max_failed_tiles), err=True)
         raise click.exceptions.Exit(1)
-
-
-def describe(summary: Summary) -> str:
-    """The summary for people."""
-    tiles = ", ".join(f"{count:,} {outcome}" for outcome, count in summary.tiles.items())
-    density = f", {summary.nuclei / summary.tissue_mm2:,.0f} per mm²" if summary.tissue_mm2 else ""
-    lines = [
-        f"{summary.nuclei:,} nuclei in {summary.tissue_mm2:.2f} mm² of tissue{density}",
-        f"tiles     {tiles} (skipped: no tissue)",
-        f"store     {summary.store}{' (was complete)' if summary.reused else ''}",
-        *(f"output    {path}" for path in summary.outputs),
-        f"seconds   {summary.wall_seconds:.1f} with {summary.workers} worker(s): {_stages(summary)}",
-    ]
-    if large := summary.dropped.get("larger_than_halo"):
-        lines.append(
-            f"dropped   {large:,} objects larger than the halo; if they are nuclei, raise grid.halo_um"
-        )
-    return "\n".join(lines)
-
-
-def _stages(summary: Summary) -> str:
-    return " · ".join(
-        f"{stage} {seconds:.1f}{' (bottleneck)' if stage == summary.bottleneck else ''}"
-        for stage, seconds in summary.seconds.items()
-    )
-
-
-def _failures(summary: Summary, allowed: int) -> str:
-    first = "; ".join(f"tile {tile}: {reason}" for tile, reason in summary.failures[:3])
-    more = f" and {len(summary.failures) - 3} more" if len(summary.failures) > 3 else ""
-    return (
-        f"sac-wsi: {len(summary.failures)} tiles failed, {allowed} allowed ({first}{more}). Everything else "
-        "is in the outputs; --max-failed-tiles sets how many are accepted."
-    )
-
-
-def _discard(run: Run) -> None:
-    import shutil
-
-    shutil.rmtree(run.store)

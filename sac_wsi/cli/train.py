@@ -1,28 +1,33 @@
-"""`sac-wsi train`"""
+"""The command `sac-wsi train`."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sac_wsi.cli.kernels import announce_compilation
+from sac_wsi.cli.options import PATH, set_option, skip_bad_option
+from sac_wsi.cli.progress import train_progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("train")
-@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting.")
-@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read.")
+@click.argument("config_file", metavar="CONFIG", type=PATH)
+@set_option("One setting of the config, such as output_dir=runs/first.")
+@skip_bad_option
 def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> None:
-    """Train a model as CONFIG says, or go on where the last call stopped.
+    """Train a model as CONFIG says, or continue where the last call stopped.
 
-    Several GPUs of a machine: torchrun --nproc-per-node 2 --no-python sac-wsi train CONFIG
+    On several GPUs of one machine: torchrun --nproc-per-node 2 --no-python sac-wsi train CONFIG
 
     \b
     Example:
       sac-wsi train configs/train/smoke.yaml --set output_dir=runs/smoke
     """
-    from sac_wsi.cli.kernels import announce_compilation
-    from sac_wsi.cli.train_progress import train_progress
     from sac_wsi.settings.read import read_settings
     from sac_wsi.settings.typed import build
     from sac_wsi.train.config import TrainConfig
@@ -39,4 +44,4 @@ def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> No
     if int(os.environ.get("RANK", "0")) == 0:
         click.echo(f"checkpoint  {run.best}")
         if not run.complete:
-            click.echo("out of time: run the same command to go on", err=True)
+            click.echo("The time limit is reached: run the same command to continue.", err=True)

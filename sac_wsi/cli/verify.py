@@ -1,27 +1,32 @@
-"""`sac-wsi verify`"""
+"""The command `sac-wsi verify`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sac_wsi.cli.options import json_option, run_argument
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("verify")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@run_argument
+@json_option
 def command(run: Path, as_json: bool) -> None:
-    """Check what RUN wrote.
+    """Check the store or the outputs of RUN.
 
-    Polygons, ids, overlaps, labels, and that all of it agrees. RUN is a store (X.zarr) or an output; an
-    output is compared with its store.
+    Checks polygons, ids, overlaps and labels, and that they agree with each other. RUN is a store (X.zarr) or
+    an output; an output is compared with its store.
 
     \b
     Example:
       sac-wsi verify nuclei.geojson
     """
-    from sac_wsi.verify.verify import verify_run
+    from sac_wsi.verify.check_run import verify_run
 
     report = verify_run(run)
     if as_json:

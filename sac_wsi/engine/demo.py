@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sac_wsi.engine.segment import Progress, segment_slide
 from sac_wsi.geometry import Box
+from sac_wsi.pictures.draw_run import draw_region, draw_slide
 from sac_wsi.pictures.overlay import save_png
-from sac_wsi.pictures.views import region_picture, slide_picture
 from sac_wsi.testing import SyntheticSlide
 
 if TYPE_CHECKING:
@@ -30,6 +30,6 @@ def run_demo(
     run = segment_slide(
         slide, folder / "nuclei.geojson", workers=workers, overwrite=True, on_progress=on_progress
     )
-    save_png(folder / "overlay.png", region_picture(run, SHOWN))
-    save_png(folder / "density.png", slide_picture(run))
+    save_png(folder / "overlay.png", draw_region(run, SHOWN))
+    save_png(folder / "density.png", draw_slide(run))
     return run

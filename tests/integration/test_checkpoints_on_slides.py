@@ -23,7 +23,7 @@ from sac_wsi.nuclei.label_maps import region_centres
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.train.losses import dice_ce_loss, prompter_loss
-from sac_wsi.verify.verify import verify_run
+from sac_wsi.verify.check_run import verify_run
 
 TILE_PX = 128
 MPP = 0.5
@@ -81,7 +81,7 @@ def card(model):
         mpp=MPP,
         mpp_range=(0.2, 0.6),
         halo_um=14.0,
-        inference=InferenceSettings(way="prompter", min_area_um2=4.0),
+        inference=InferenceSettings(mode="prompter", min_area_um2=4.0),
     )
 
 
@@ -92,9 +92,9 @@ def checkpoint(model, card, slide):
     return path
 
 
-@pytest.mark.parametrize(("way", "dice"), [("prompter", 0.8), ("instance", 0.5)])
-def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, way, dice):
-    settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.way={way}"]
+@pytest.mark.parametrize(("mode", "dice"), [("prompter", 0.8), ("instance", 0.5)])
+def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, mode, dice):
+    settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.mode={mode}"]
     config = load_config(overrides=settings)
     run = segment_slide(slide, tmp_path / "n.geojson", config=config)
     assert verify_run(run.store).ok
@@ -106,13 +106,13 @@ def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, way, dic
     assert run.provenance["manifest"]["config"]["grid"]["tile_px"] == TILE_PX
 
 
-@pytest.mark.parametrize("way", ["prompter", "semantic", "instance"])
-def test_blocks_batches_and_workers_do_not_show(slide, checkpoint, tmp_path, way):
+@pytest.mark.parametrize("mode", ["prompter", "semantic", "instance"])
+def test_blocks_batches_and_workers_do_not_show(slide, checkpoint, tmp_path, mode):
     fine, coarse = ("grid.block_tiles=1", "batch_tiles=1"), ("grid.block_tiles=3", "batch_tiles=5")
     cuts = [(fine, 1), (coarse, 1), (coarse, 2)]
     told = set()
-    for i, (cut, workers) in enumerate(cuts if way == "instance" else cuts[:2]):
-        settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.way={way}", *cut]
+    for i, (cut, workers) in enumerate(cuts if mode == "instance" else cuts[:2]):
+        settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.mode={mode}", *cut]
         (tmp_path / str(i)).mkdir()
         out = tmp_path / str(i) / "n.geojson"
         run = segment_slide(slide, out, config=load_config(overrides=settings), workers=workers)
@@ -175,7 +175,7 @@ def test_a_persons_points(sac, slide, checkpoint, tmp_path):
     points = tmp_path / "p.geojson"
     points.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     args = ("segment", slide, "--model", checkpoint, "--tissue", "none", "--points", "p.geojson")
-    blind = ("--set", "sac.way=instance", "--set", "sac.centres.foreground=0.9999")
+    blind = ("--set", "sac.mode=instance", "--set", "sac.centres.foreground=0.9999")
     done = sac(*args, "--out", "n.geojson", *blind, "--json", cwd=tmp_path).went_well()
     assert done.json["nuclei"] == 1
     features[0]["geometry"]["coordinates"] = [2000, 100]
@@ -229,7 +229,7 @@ def test_only_what_was_trained_beside_the_file_of_sam(slide, model, card, tmp_pa
     sha = hashlib.sha256((tmp_path / "sam.pth").read_bytes()).hexdigest()
     small = tmp_path / "small.safetensors"
     save_checkpoint(small, model, replace(card, kind="trained", base="sam_vit_b", base_sha256=sha))
-    settings = [f"model={json.dumps(str(small))}", "tissue=none", "sac.way=semantic"]
+    settings = [f"model={json.dumps(str(small))}", "tissue=none", "sac.mode=semantic"]
     with pytest.raises(CheckpointError, match=r"run `sac-wsi models fetch sam_vit_b`"):
         segment_slide(slide, tmp_path / "n.geojson", config=load_config(overrides=settings))
     settings.append(f"sam_checkpoint={json.dumps(str(tmp_path / 'sam.pth'))}")
@@ -244,10 +244,10 @@ def test_sam_itself_prompted_by_a_person(slide, tmp_path):
     (tmp_path / "p.geojson").write_text('{"type": "MultiPoint", "coordinates": [[200, 100], [350, 300]]}')
     files = {"model": tmp_path / "sam.pth", "points": tmp_path / "p.geojson"}
     settings = [*(f"{key}={json.dumps(str(file))}" for key, file in files.items()), "tissue=none"]
-    for way in ("semantic", "instance"):
-        out = tmp_path / way / "n.geojson"
+    for mode in ("semantic", "instance"):
+        out = tmp_path / mode / "n.geojson"
         out.parent.mkdir()
-        run = segment_slide(slide, out, config=load_config(overrides=[*settings, f"sac.way={way}"]))
+        run = segment_slide(slide, out, config=load_config(overrides=[*settings, f"sac.mode={mode}"]))
         assert run.provenance["model"]["name"] == "sam"
     torch.save({"a": torch.zeros(1)}, tmp_path / "sam.pth")
     with pytest.raises(CheckpointError, match="width -1 and depth 0"):

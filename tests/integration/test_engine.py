@@ -15,7 +15,7 @@ from sac_wsi.errors import InputChanged, OutputError
 from sac_wsi.geometry import Box
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import NothingSegmenter, OracleSegmenter
-from sac_wsi.verify.verify import verify_run
+from sac_wsi.verify.check_run import verify_run
 
 
 @pytest.fixture(scope="module")

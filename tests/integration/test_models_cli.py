@@ -243,7 +243,7 @@ def test_a_stopped_fetch_is_gone_on_with(sac, site, tmp_path, number):
     _, told = run.communicate(timeout=20)
     assert run.returncode == (-9 if number == signal.SIGKILL else 1)
     if number != signal.SIGKILL:
-        assert "Run the same command to go on" in told
+        assert "run the same command to continue" in told
     assert "Traceback" not in told
     fetch(sac, f"{site.url}/gone", tmp_path).refused("404", code=1)
     assert site.asked[-1] == ("/gone", "bytes=1000-")

@@ -14,7 +14,7 @@ from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.slide.open import open_slide
 from sac_wsi.testing import SyntheticSlide, truncate
-from sac_wsi.verify.verify import verify_run
+from sac_wsi.verify.check_run import verify_run
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 

@@ -21,7 +21,7 @@ from sac_wsi.model.predict.choose import find_checkpoint
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.store.run import Run
 from sac_wsi.testing import SyntheticSlide
-from sac_wsi.verify.verify import verify_run
+from sac_wsi.verify.check_run import verify_run
 from sac_wsi.weights.catalogue import shipped_model_files, shipped_path
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_research_weights_say_so(sac, tmp_path):
 
 def test_the_list_of_models(sac, tmp_path):
     told = sac("models", "list", cwd=tmp_path).went_well().out
-    assert "came along, non-commercial" in told
+    assert "installed, non-commercial" in told
     shipped = sac("models", "list", "--json", cwd=tmp_path).went_well().json["shipped"]
     assert {entry["name"] for entry in shipped} == {"sac-tiny", "sac-tiny-research"}
     described = sac("models", "describe", "sac-tiny", "--json", cwd=tmp_path).went_well().json

@@ -16,13 +16,13 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_writable_package_needs_nothing(package):
-    kernels.keep_kernels_somewhere()
+    kernels.set_kernel_folder()
     assert "NUMBA_CACHE_DIR" not in os.environ
 
 
 def test_nowhere_to_write_gets_a_temporary_folder(package, monkeypatch):
     monkeypatch.setattr(kernels.os, "access", lambda *_: False)
-    kernels.keep_kernels_somewhere()
+    kernels.set_kernel_folder()
     assert "sac-wsi-kernels" in os.environ["NUMBA_CACHE_DIR"]
 
 

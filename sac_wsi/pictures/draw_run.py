@@ -39,7 +39,7 @@ def parse_region(text: str) -> Box:
     return Box(y, x, y + height, x + width)
 
 
-def region_picture(run: Run, region_level0: Box, slide: Path | None = None) -> NDArray[np.uint8]:
+def draw_region(run: Run, region_level0: Box, slide: Path | None = None) -> NDArray[np.uint8]:
     """The region at full resolution with every nucleus outlined; small regions are enlarged."""
     with _slide_of(run, slide) as opened:
         if region_level0.intersect(Box.of_shape(opened.info.shape_yx)).empty:
@@ -58,7 +58,7 @@ def region_picture(run: Run, region_level0: Box, slide: Path | None = None) -> N
     return rgb
 
 
-def slide_picture(run: Run, slide: Path | None = None) -> NDArray[np.uint8]:
+def draw_slide(run: Run, slide: Path | None = None) -> NDArray[np.uint8]:
     """The whole slide, small, under a map of how dense the nuclei lie."""
     with _slide_of(run, slide) as opened:
         mpp = require_mpp(opened.info)
