@@ -32,12 +32,20 @@ _EVERYWHERE_DOWNSAMPLE = 256.0
 class TissueSettings:
     """Settings of the search for tissue. Densities are optical densities relative to the glass of the slide.
 
-    colour_od         smoothed difference between channels; above it a pixel is stained
-    texture_od        local standard deviation; above it a pixel is textured
-    dark_od           smoothed mean density; above it a pixel is not glass, whatever its colour
-    pen_od            density; above it the colour can be recognized as ink
-    smooth_od         local standard deviation; below it red or dark pixels are ink, not blood or tissue
-    min_mark_um2      smaller marks are ignored: they may be folds, pigment or dust on tissue
+    Attributes:
+        um_per_px: Resolution of the thumbnail, in micrometres per pixel.
+        smoothing_um: Width over which densities are averaged, in micrometres.
+        colour_od: Smoothed difference between channels; above it a pixel is stained.
+        texture_od: Local standard deviation; above it a pixel is textured.
+        dark_od: Smoothed mean density; above it a pixel is not glass, whatever its colour.
+        pen_od: Density; above it the colour can be recognized as ink.
+        smooth_od: Local standard deviation; below it red or dark pixels are ink, not blood or tissue.
+        black_value: A pixel is black if all its channels (0 to 255) are below this.
+        min_mark_um2: Smaller marks are ignored: they may be folds, pigment or dust on tissue.
+        mark_margin_um: Width of the margin around pen marks and black areas that is left out too.
+        min_tissue_um2: Smaller pieces of tissue are left out.
+        max_hole_um2: Smaller holes in the tissue are filled.
+        margin_um: Width of the margin that is added around the tissue.
     """
 
     um_per_px: float = 8.0
