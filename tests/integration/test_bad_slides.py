@@ -1,6 +1,6 @@
-"""Files as they come: refused on one line, done in part and said so, or taken; never a traceback or a hang.
+"""Damaged and unusual files are refused with one line, segmented in part with a report, or segmented in full.
 
-The numbers are those of the table of bad inputs the product was specified with.
+None of them causes a traceback or a hang. Numbers in docstrings are those of the list of bad inputs.
 """
 
 import gzip
@@ -32,7 +32,7 @@ OFFSETS, COUNTS = "TileOffsets", "TileByteCounts"
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """500 x 600 pixels, two levels, six JPEG tiles."""
+    """A slide of 500 x 600 pixels with two levels and six JPEG tiles."""
     return SyntheticSlide(seed=11, shape_yx=(500, 600)).write_tiff(
         tmp_path_factory.mktemp("good") / "good.tiff", levels=2
     )
@@ -40,7 +40,7 @@ def good(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(sac, good, tmp_path_factory):
-    """What the undamaged slide gives."""
+    """The result for the undamaged slide."""
     folder = tmp_path_factory.mktemp("expected")
     sac("segment", good, "--out", "n.geojson", *EVERYWHERE, cwd=folder).went_well()
     return Run.open(folder / "n.geojson")
@@ -52,7 +52,7 @@ def slide(good, tmp_path):
 
 
 def as_svs(good: Path, path: Path, *properties: str, pages: tuple[str, ...] = (), **tags: object) -> Path:
-    """The same pixels with an Aperio description; ``pages`` are pictures besides, by their description."""
+    """Write the same pixels with an Aperio description; ``pages`` are the descriptions of further images."""
     pixels = tifffile_pixels(good)
     with tifffile.TiffWriter(path) as tiff:
         tiff.write(
@@ -137,7 +137,7 @@ def size_zero(path):
 
 
 def endless(path):
-    """2,000,000 x 2,000,000 pixels in 62 kB."""
+    """Write 2,000,000 x 2,000,000 pixels into 62 kB."""
     with PyramidFile(path, [(2_000_000, 2_000_000)], 32_768, 0.25, big=False) as file:
         for _ in range(62 * 62):
             file.add(0, b"")
@@ -195,8 +195,8 @@ def looping_link(path):
         (size_zero, "a.tiff"),
         (directory_loop, "loop"),
         (deep, "16 bits per sample"),
-        (text, "is no slide"),
-        (html, "is no slide"),
+        (text, "is not a slide"),
+        (html, "is not a slide"),
         (fifo, "FIFO"),
         (folder, "is a folder"),
         (gone, "does not exist"),
@@ -216,7 +216,7 @@ def test_devices(sac, tmp_path, device):
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.7, 0.9, 0.97, 0.999])
-def test_truncated_anywhere_is_never_ok(sac, slide, tmp_path, share):
+def test_a_truncated_file_is_never_segmented_without_error(sac, slide, tmp_path, share):
     truncate(slide, share)
     done = sac("segment", slide, "--out", "n.geojson", *EVERYWHERE, cwd=tmp_path)
     assert done.code in (1, 2)
@@ -228,7 +228,7 @@ def test_truncated_anywhere_is_never_ok(sac, slide, tmp_path, share):
 
 
 @pytest.mark.parametrize("mpp", [None, "0", "-0.25", "inf", "nan", "352.8", "about 40x", "1e400", ""])
-def test_no_resolution_that_a_microscope_can_mean(sac, good, tmp_path, mpp):
+def test_an_implausible_resolution_counts_as_missing(sac, good, tmp_path, mpp):
     slide = as_svs(good, tmp_path / "a.svs", *([] if mpp is None else [f"MPP = {mpp}"]))
     args = ("segment", slide, "--out", "n.geojson", *EVERYWHERE)
     sac(*args, cwd=tmp_path).refused("a.svs has no microns per pixel", "--mpp")
@@ -262,7 +262,7 @@ def test_a_decimal_comma(sac, good, tmp_path):
 
 @pytest.mark.parametrize("mpp", [0.5, 1.0])
 def test_a_coarse_slide_is_rescaled_for_a_fine_model(sac, tmp_path, mpp):
-    """28: nuclei keep their size in micrometres and their place in level-0 pixels."""
+    """28: nuclei keep their size in micrometres and their position in level-0 pixels."""
     scene = SyntheticSlide(seed=12, shape_yx=(400, 440), mpp=mpp)
     scene.write_tiff(tmp_path / "a.tiff")
     args = ("segment", "a.tiff", "--out", "n.geojson", "--set", "classical.mpp=0.25", *EVERYWHERE)
@@ -277,7 +277,7 @@ def test_a_coarse_slide_is_rescaled_for_a_fine_model(sac, tmp_path, mpp):
     sac("verify", "n.geojson", cwd=tmp_path).went_well()
 
 
-# ---- in part ----
+# ---- segmented in part ----
 
 
 def zeroed(path):
@@ -297,7 +297,7 @@ def count_of_4_gb(path):
 
 
 def level_0_cut(path):
-    """5: directories first, the pixels of level 0 last, the copy was interrupted among these."""
+    """5: the directories come first and the pixels of level 0 last; the copy stopped among these pixels."""
     data = path.read_bytes()
     with TiffFile(path) as tiff:
         offsets, sizes = tiff.pages.first.dataoffsets, tiff.pages.first.databytecounts
@@ -311,7 +311,7 @@ def level_0_cut(path):
 
 
 def jpeg_too_large(path):
-    """12: 4096² pixels in a tile of 256."""
+    """12: a JPEG of 4096² pixels in a tile of 256² pixels."""
     buffer = io.BytesIO()
     Image.new("RGB", (4096, 4096)).save(buffer, "JPEG")
     start, jpeg = path.stat().st_size, buffer.getvalue()
@@ -322,7 +322,7 @@ def jpeg_too_large(path):
 
 
 TILED = (*EVERYWHERE, "--set", "grid.tile_px=256", "--set", "grid.halo_um=12", "--set", "classical.mpp=0.25")
-"""Cores of 160 pixels: most of them do not see file tile 0."""
+"""Cores of 160 pixels: most of them do not need tile 0 of the file."""
 
 
 @pytest.fixture(scope="module")
@@ -335,8 +335,8 @@ def expected_tiled(sac, good, tmp_path_factory):
 @pytest.mark.parametrize(
     "damage", [zeroed, break_tile, level_0_cut, offset_past_the_end, count_of_4_gb, jpeg_too_large]
 )
-def test_a_broken_file_tile_costs_what_sees_it(sac, slide, tmp_path, damage, expected_tiled):
-    """Reported with the reason; everything else is there, exactly; the exit code says so."""
+def test_a_broken_tile_fails_only_the_tiles_that_read_it(sac, slide, tmp_path, damage, expected_tiled):
+    """The failure is reported with its reason and by the exit code; all other nuclei are exactly the same."""
     damage(slide, 0) if damage is break_tile else damage(slide)
     args = ("segment", slide, "--out", "n.geojson", "--json", *TILED)
     done = sac(*args, cwd=tmp_path)
@@ -355,14 +355,14 @@ def test_a_broken_file_tile_costs_what_sees_it(sac, slide, tmp_path, damage, exp
     assert len(beyond) > 5
     assert {tuple(a) for a in beyond} <= anchors
     again = sac(*args, cwd=tmp_path)
-    assert again.code == 1, "finished before, and still with failed tiles"
+    assert again.code == 1, "the run on disk has failed tiles"
     assert again.json["reused"]
     sac(*args, "--max-failed-tiles", failed, cwd=tmp_path).went_well()
     assert sac(*args, "--max-failed-tiles", failed - 1, cwd=tmp_path).code == 1
 
 
 def test_a_byte_count_of_0_reads_as_background(sac, slide, tmp_path, expected_tiled):
-    """9: the format's way to say that nothing was scanned there."""
+    """9: in TIFF this means that nothing was scanned there."""
     edit_tag(slide, COUNTS, at(0, 0))
     sac("segment", slide, "--out", "n.geojson", *TILED, cwd=tmp_path).went_well()
     run = Run.open(tmp_path / "n.geojson")
@@ -371,7 +371,7 @@ def test_a_byte_count_of_0_reads_as_background(sac, slide, tmp_path, expected_ti
 
 
 def test_one_flipped_byte_of_pixels(sac, slide, tmp_path):
-    """8: no reader can tell."""
+    """8: no reader can detect it."""
     with TiffFile(slide) as tiff:
         start = tiff.pages.first.dataoffsets[1] + tiff.pages.first.databytecounts[1] // 2
     with slide.open("r+b") as file:
@@ -385,11 +385,11 @@ def test_one_flipped_byte_of_pixels(sac, slide, tmp_path):
     sac("verify", "n.geojson", cwd=tmp_path).went_well()
 
 
-# ---- nothing to find ----
+# ---- no nuclei ----
 
 
 def flat(path: Path, colour: tuple[int, ...]) -> Path:
-    """0.3 mm² of one colour (smaller blanks pass for holes in tissue): a TIFF, or a PNG if transparent."""
+    """Write 0.3 mm² of one colour as TIFF, or PNG if transparent; smaller areas count as holes in tissue."""
     if len(colour) == 4:
         Image.new("RGBA", (600, 500), colour).save(path)
         return path
@@ -410,7 +410,7 @@ def flat(path: Path, colour: tuple[int, ...]) -> Path:
     ],
     ids=["white", "black", "glass", "transparent"],
 )
-def test_nothing_to_find_is_a_valid_answer(sac, tmp_path, name, colour, flag):
+def test_a_slide_without_nuclei_is_segmented(sac, tmp_path, name, colour, flag):
     flat(tmp_path / name, colour)
     outs = [word for form in FORMS for word in ("--out", f"n{form}")]
     where = ("--tissue", "default" if flag else "none", "--mpp", "1", "--model", "classical")
@@ -476,7 +476,7 @@ def test_a_name_too_long_for_its_store_is_refused(sac, slide, tmp_path, out):
     assert [p.name for p in tmp_path.iterdir()] == [slide.name]
 
 
-def test_twins_are_told_apart(sac, good, expected, tmp_path):
+def test_names_that_look_the_same_stay_separate(sac, good, expected, tmp_path):
     """Composed and decomposed, upper and lower case: four names, four stores."""
     stems = [NFC, NFD, NFC.upper(), NFC.lower()]
     for stem in stems:
@@ -487,7 +487,7 @@ def test_twins_are_told_apart(sac, good, expected, tmp_path):
 
 
 def test_same_stem_is_refused_not_mixed(sac, good, tmp_path):
-    """a.svs and a.tiff would both be a.zarr."""
+    """The stores of a.svs and a.tiff would both be a.zarr."""
     other = SyntheticSlide(seed=99, shape_yx=(300, 300)).write_tiff(tmp_path / "b.tiff")
     sac("segment", good, "--out", "a.geojson", *EVERYWHERE, cwd=tmp_path).went_well()
     before = (tmp_path / "a.geojson").read_bytes()
@@ -501,8 +501,8 @@ def test_same_stem_is_refused_not_mixed(sac, good, tmp_path):
 
 
 @pytest.mark.parametrize("out", ["n.csv", "n", "n.GEOJSON", ".geojson", "n.zarr.zip.bak", "n.geojson "])
-def test_an_ending_nobody_knows(sac, slide, tmp_path, out):
-    sac("segment", slide, "--out", out, cwd=tmp_path).refused("ending", ".geojson", within_s=5)
+def test_an_unknown_ending_is_refused(sac, slide, tmp_path, out):
+    sac("segment", slide, "--out", out, cwd=tmp_path).refused("ending", ".geojson")
     assert [p.name for p in tmp_path.iterdir()] == [slide.name]
 
 
@@ -516,8 +516,8 @@ def test_an_output_that_exists_is_not_touched(sac, slide, tmp_path, form, conten
     assert not (tmp_path / "n.zarr").exists()
 
 
-def test_the_slide_is_no_output(sac, slide, tmp_path):
-    """`segment a.tiff --out a.tiff`: a label image over the slide, were it not refused."""
+def test_the_slide_is_not_overwritten(sac, slide, tmp_path):
+    """`segment a.tiff --out a.tiff` would replace the slide by a label image."""
     before = slide.read_bytes()
     sac("segment", slide, "--out", slide, *EVERYWHERE, cwd=tmp_path).refused("a.tiff")
     sac("segment", slide, "--out", slide, "--overwrite", *EVERYWHERE, cwd=tmp_path).refused("a.tiff")
@@ -527,7 +527,7 @@ def test_the_slide_is_no_output(sac, slide, tmp_path):
 @pytest.mark.parametrize("target", ["victim", "nowhere"])
 @pytest.mark.parametrize("planted", ["n.geojson", "n.zarr", "n.zarr.partial"])
 def test_nothing_is_written_through_links(sac, slide, tmp_path, planted, target):
-    """40: where others may write, a link can be waiting under the name of the output."""
+    """40: in a folder where others can write, somebody may have placed a link with the name of the output."""
     outside = tmp_path / "outside"
     outside.mkdir()
     work = tmp_path / "work"
@@ -541,7 +541,7 @@ def test_nothing_is_written_through_links(sac, slide, tmp_path, planted, target)
     (work / planted).symlink_to(outside / target)
     for more in ((), ("--overwrite",)):
         args = ("segment", slide, "--out", "n.geojson", *EVERYWHERE, *more)
-        sac(*args, cwd=work).refused("link", within_s=5)
+        sac(*args, cwd=work).refused("link")
     assert sorted(p.relative_to(outside).as_posix() for p in outside.rglob("*")) in (
         ["victim"],
         ["victim", "victim/keep"],
@@ -558,7 +558,7 @@ def test_export_does_not_follow_links(sac, expected, tmp_path, form):
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
-def test_an_output_that_is_no_file(sac, slide, tmp_path, kind):
+def test_an_output_that_is_not_a_file(sac, slide, tmp_path, kind):
     out = tmp_path / "n.geojson"
     out.mkdir() if kind == "folder" else os.mkfifo(out)
     sac("segment", slide, "--out", out, *EVERYWHERE, cwd=tmp_path).refused("n.geojson")
@@ -584,7 +584,7 @@ def test_a_store_that_is_not_ours_stays(sac, slide, tmp_path, content):
 
 @pytest.fixture
 def patient_slide(good, tmp_path):
-    """20 places where scanners and people leave names."""
+    """A slide with a name in 20 places where scanners and people write names."""
     words = [f"CANARY{i:02d}" for i in range(20)]
     properties = [
         "MPP = 0.25",
@@ -613,13 +613,13 @@ def patient_slide(good, tmp_path):
     pages = (f"{APERIO}|thumbnail", f"Aperio\nlabel {words[18]} 60x50", f"Aperio\nmacro {words[19]} 60x50")
     slide = as_svs(good, tmp_path / "p.svs", *properties, pages=pages, extratags=tags, software="CANARY")
     with openslide.OpenSlide(slide) as opened:
-        assert opened.properties["aperio.Patient"] == words[0], "the canary must sing where it may"
+        assert opened.properties["aperio.Patient"] == words[0], "the slide must have it"
         assert {"label", "macro"} <= set(opened.associated_images)
     return slide
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
-    """Every file's bytes as they are and unpacked; zarr's attributes are JSON and stand as they are."""
+    """Return the bytes of every file, as they are and unpacked; zarr's attributes are plain JSON."""
     content = {}
     for path in (p for p in folder.rglob("*") if p.is_file()):
         name, data = str(path.relative_to(folder)), path.read_bytes()
@@ -634,8 +634,8 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
-def test_nothing_of_the_patient_anywhere(sac, patient_slide, tmp_path, broken):
-    """42: no canary in any output, store, log, error or unfinished run."""
+def test_no_patient_data_in_any_output(sac, patient_slide, tmp_path, broken):
+    """42: the names are in no output, store, log, error or unfinished run."""
     if broken:
         break_tile(patient_slide, 0)
     work = tmp_path / "work"
@@ -679,13 +679,13 @@ def test_yaml_with_code_is_refused_and_not_run(sac, slide, tmp_path, ending):
     bomb = f"!!python/object/apply:os.system ['touch {tmp_path}/pwned']"
     (tmp_path / "c.yaml").write_text(f"model: {bomb}\n")
     more = ("--config", "c.yaml") if ending == "yaml" else ("--set", f"model={bomb}")
-    sac("segment", slide, "--out", "n.geojson", *more, cwd=tmp_path).refused("YAML", within_s=5)
+    sac("segment", slide, "--out", "n.geojson", *more, cwd=tmp_path).refused("YAML")
     assert not (tmp_path / "pwned").exists()
     assert not (tmp_path / "n.zarr.partial").exists()
 
 
 def test_a_store_with_a_pickle_codec_is_refused(sac, expected, tmp_path):
-    """45: zarr v2 knew one."""
+    """45: zarr v2 had one, which could run code."""
     store = tmp_path / "n.zarr"
     shutil.copytree(expected.store, store)
     meta = store / "nuclei" / "id" / "zarr.json"

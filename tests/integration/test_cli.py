@@ -166,7 +166,7 @@ def test_usage_errors(sac, tmp_path, args, words):
 )
 def test_settings_that_do_not_fit(sac, slide, tmp_path, setting, hint):
     done = sac("segment", slide, "--out", "n.geojson", "--set", setting, cwd=tmp_path)
-    done.refused(hint, within_s=10)
+    done.refused(hint)
     assert not list(tmp_path.iterdir())
 
 
@@ -175,7 +175,7 @@ def test_settings_that_do_not_fit(sac, slide, tmp_path, setting, hint):
 )
 def test_workers_that_there_are_not(sac, slide, tmp_path, workers):
     done = sac("segment", slide, "--out", "n.geojson", f"--workers={workers}", *EVERYWHERE, cwd=tmp_path)
-    done.refused("workers", within_s=40)
+    done.refused("workers")
     assert not (tmp_path / "n.zarr").exists()
 
 
