@@ -8,7 +8,6 @@ difference in brightness. Nothing outside the tissue is segmented, so a doubtful
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sac_wsi.errors import ConfigError
 from sac_wsi.nuclei.stain import stain_density
+from sac_wsi.settings.checks import check_range
 
 if TYPE_CHECKING:
     from sac_wsi.geometry import Box
@@ -63,10 +62,9 @@ class TissueSettings:
     margin_um: float = 50.0
 
     def __post_init__(self) -> None:
+        check_range("find_tissue.um_per_px", self.um_per_px, above=0)
         for name, value in asdict(self).items():
-            needed = "a finite number above 0" if name == "um_per_px" else "a finite number, 0 or more"
-            if not (math.isfinite(value) and value >= 0) or (name == "um_per_px" and value == 0):
-                raise ConfigError(f"find_tissue.{name} is {value}: needed {needed}.")
+            check_range(f"find_tissue.{name}", value, at_least=0)
 
     def px(self, um: float) -> float:
         """Return a length in thumbnail pixels."""

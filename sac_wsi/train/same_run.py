@@ -30,8 +30,8 @@ def claim_folder(config: TrainConfig) -> None:
             file.write(json.dumps(asdict(config), indent=1).encode())
 
 
-def refuse_other(config: TrainConfig) -> None:
-    """InputChanged where the folder has a run of another config."""
+def refuse_other(config: TrainConfig, option: str = "output_dir") -> None:
+    """Raise InputChanged if the folder has a run of another config; ``option`` names the folder."""
     path = Path(config.output_dir) / CONFIG
     if not (path.exists() and _has_learnt(path.parent)):
         return
@@ -40,12 +40,12 @@ def refuse_other(config: TrainConfig) -> None:
         held = asdict(build(TrainConfig, json.loads(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError, ConfigError, TypeError, AttributeError):
         raise InputChanged(
-            f"{path} cannot be read. Give another output_dir, or remove that folder to begin anew."
+            f"{path} cannot be read. Give another {option}, or remove that folder to start over."
         ) from None
     for name, old, new in differences(held, asdict(config)):
         raise InputChanged(
-            f"{path.parent} was made with {name} {old!r}, and it is {new!r} now. Give another output_dir, or "
-            "remove that folder to begin anew."
+            f"{path.parent} was made with {name} {old!r}, and it is {new!r} now. Give another {option}, "
+            "or remove that folder to start over."
         )
 
 
