@@ -1,4 +1,4 @@
-"""Slide and nuclei in one picture."""
+"""Draw the nuclei of a run on its slide: a region with outlines, or the whole slide with the density."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OVERVIEW_PX = 1600
 
 
 def parse_region(text: str) -> Box:
-    """``X,Y,W,H`` as a box in level-0 pixels.
+    """Return the box, in level-0 pixels, of a text ``X,Y,W,H``.
 
     >>> parse_region("10,20,300,200")
     Box(y0=20, x0=10, y1=220, x1=310)
@@ -33,14 +33,17 @@ def parse_region(text: str) -> Box:
     try:
         x, y, width, height = (int(part) for part in text.split(","))
     except ValueError:
-        raise RequestError(f"--region {text!r}: needed four whole numbers X,Y,W,H.") from None
+        raise RequestError(f"--region is {text!r}, needed four whole numbers X,Y,W,H.") from None
     if width < 1 or height < 1 or max(width, height) > LARGEST_SIDE_PX:
-        raise RequestError(f"--region {text!r}: width and height must be 1 to {LARGEST_SIDE_PX} pixels.")
+        raise RequestError(f"--region is {text!r}: width and height must be 1 to {LARGEST_SIDE_PX} pixels.")
     return Box(y, x, y + height, x + width)
 
 
 def draw_region(run: Run, region_level0: Box, slide: Path | None = None) -> NDArray[np.uint8]:
-    """The region at full resolution with every nucleus outlined; small regions are enlarged."""
+    """Return the region at level 0 with all nuclei outlined; a small region is enlarged.
+
+    ``slide`` is its path if it was moved.
+    """
     with _slide_of(run, slide) as opened:
         if region_level0.intersect(Box.of_shape(opened.info.shape_yx)).empty:
             height, width = opened.info.shape_yx
@@ -59,7 +62,10 @@ def draw_region(run: Run, region_level0: Box, slide: Path | None = None) -> NDAr
 
 
 def draw_slide(run: Run, slide: Path | None = None) -> NDArray[np.uint8]:
-    """The whole slide, small, under a map of how dense the nuclei lie."""
+    """Return a thumbnail of the slide with the density of nuclei over it.
+
+    ``slide`` is its path if it was moved.
+    """
     with _slide_of(run, slide) as opened:
         mpp = require_mpp(opened.info)
         um_per_px = max(opened.info.shape_yx) * mpp / OVERVIEW_PX

@@ -1,4 +1,4 @@
-"""Damage files the way disks and networks do."""
+"""Damage files for tests, as disks and networks do."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tifffile import TiffFile
 
 
 def truncate(path: str | Path, fraction: float) -> None:
-    """Keep the first ``fraction`` of a file, as an interrupted copy does."""
+    """Keep only the first ``fraction`` (0 to 1) of a file, as an interrupted copy does."""
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction is {fraction}, needed 0..1: the share of the file to keep")
     os.truncate(path, int(Path(path).stat().st_size * fraction))
 
 
 def break_tile(path: str | Path, index: int) -> None:
-    """Overwrite the start of one tile of a TIFF's level 0, so that it is no JPEG any more.
+    """Overwrite the start of one tile of a TIFF's level 0, so that it is not a valid JPEG.
 
-    Tiles are counted in reading order from 0.
+    ``index`` counts the tiles in reading order from 0.
     """
     with TiffFile(path) as tiff:
         page = tiff.pages.first

@@ -1,4 +1,4 @@
-"""One synthetic nucleus: an ellipse, for a touching pair cut by the line between the two."""
+"""The shape of one synthetic nucleus: an ellipse. In a touching pair a line between the two cuts both."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ ELLIPSE = np.dtype(
         ("minor", np.float64),
         ("uy", np.float64),  # unit vector of the major axis
         ("ux", np.float64),
-        ("side", np.int64),  # 0 alone; -1, 1: which side of the cut the nucleus keeps
+        ("side", np.int64),  # 0: not in a pair; -1 or 1: the side of the cut that the nucleus keeps
         ("cut_y", np.float64),  # a point of the cut, in frame pixels
         ("cut_x", np.float64),
         ("normal_y", np.float64),  # unit vector across the cut, from side -1 to side 1
         ("normal_x", np.float64),
         ("grow", np.float64),  # pixels by which the semi-axes and the cut were moved outwards
-        ("ink", np.float64),  # how much haematoxylin, 0..1
-        ("key", np.uint64),  # the nucleus's own random numbers
+        ("ink", np.float64),  # amount of haematoxylin, 0..1
+        ("key", np.uint64),  # seed of the random numbers of this nucleus
     ],
     align=True,
 )
 
 
 class Outline(NamedTuple):
-    """What fixes the pixels of an ``ELLIPSE``: a loop keeps it in registers, a record is read again."""
+    """The fields of ``ELLIPSE`` that define its pixels: faster in loops, as it stays in registers."""
 
     cy: float
     cx: float
@@ -50,6 +50,7 @@ class Outline(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def outline(e: Any) -> Any:
+    """Return the ``Outline`` of an ``ELLIPSE`` record."""
     return Outline(
         e.cy, e.cx, e.major, e.minor, e.uy, e.ux, e.side, e.cut_y, e.cut_x, e.normal_y, e.normal_x, e.grow
     )
@@ -57,42 +58,44 @@ def outline(e: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def half_height(e: Any) -> Any:
+    """Return half the height of the ellipse's bounding box, in pixels."""
     return np.sqrt((e.major * e.uy) ** 2 + (e.minor * e.ux) ** 2)
 
 
 @njit(cache=True, nogil=True)
 def half_width(e: Any) -> Any:
+    """Return half the width of the ellipse's bounding box, in pixels."""
     return np.sqrt((e.major * e.ux) ** 2 + (e.minor * e.uy) ** 2)
 
 
 @njit(cache=True, nogil=True)
 def quadratic_form(e: Any, dy: float, dx: float) -> Any:
-    """At most 1 inside the ellipse; ``dy, dx`` from its centre."""
+    """Return a value that is at most 1 inside the ellipse; ``dy, dx`` are measured from its centre."""
     along, across = (dy * e.uy + dx * e.ux) / e.major, (dy * e.ux - dx * e.uy) / e.minor
     return along * along + across * across
 
 
 @njit(cache=True, nogil=True)
 def beyond_cut(e: Any, y: int, x: int) -> Any:
-    """Signed distance in pixels from the cut, positive on side 1."""
+    """Return the signed distance from the cut in pixels, positive on side 1."""
     return e.normal_y * (y - e.cut_y) + e.normal_x * (x - e.cut_x)
 
 
 @njit(cache=True, nogil=True)
 def holds(e: Any, y: int, x: int) -> Any:
-    """Whether a pixel is the nucleus's: the one definition of all masks and pictures."""
+    """Return whether a pixel belongs to the nucleus. All masks and pictures use this definition."""
     if quadratic_form(e, y - e.cy, x - e.cx) > 1.0:
         return False
     if e.side == 0:
         return True
     distance = beyond_cut(e, y, x)
-    # one of the two is strict, so that no pixel of a pair has two owners or none
+    # only one comparison is strict, so that each pixel of a pair belongs to exactly one nucleus
     return distance <= e.grow if e.side < 0 else distance > -e.grow
 
 
 @njit(cache=True, nogil=True)
 def reach(e: Any, margin: int, clip: Any) -> Any:
-    """Half-open box, inside ``clip``, of the pixels at most ``margin`` from the ellipse."""
+    """Return the half-open box y0, x0, y1, x1 around the ellipse and ``margin`` pixels, inside ``clip``."""
     dy, dx = half_height(e), half_width(e)
     y0, y1 = floor(e.cy - dy) - margin, ceil(e.cy + dy) + margin + 1
     x0, x1 = floor(e.cx - dx) - margin, ceil(e.cx + dx) + margin + 1
@@ -101,7 +104,7 @@ def reach(e: Any, margin: int, clip: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def pack_ellipses(ellipses: Any, clip: Any) -> Any:
-    """Nuclei as columns, cut at ``clip`` (y0, x0, y1, x1), and which of the ellipses left any pixel."""
+    """Return nuclei as columns, cut at ``clip`` (y0, x0, y1, x1), and the indices of ellipses with pixels."""
     byte_count, widest = 0, 0
     for i in range(len(ellipses)):
         y0, x0, y1, x1 = reach(ellipses[i], 0, clip)

@@ -1,7 +1,6 @@
-"""Random numbers without a generator: each is a pure function of a seed, a place and a counter.
+"""Random numbers as pure functions of a seed, a place and a counter.
 
-So any part of an endless picture can be made alone, in any order, on any machine, and always comes out
-the same.
+So any region of a synthetic slide can be computed alone, in any order, on any machine, with the same result.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _TO_MANTISSA = np.uint64(11)
 
 @njit(cache=True, nogil=True)
 def mix(bits: Any) -> Any:
-    """The finalizer of splitmix64: neighbouring inputs give unrelated outputs."""
+    """Return the finalizer of splitmix64: similar inputs give unrelated outputs."""
     bits = (bits ^ (bits >> _SHIFTS[0])) * _MIX_1
     bits = (bits ^ (bits >> _SHIFTS[1])) * _MIX_2
     return bits ^ (bits >> _SHIFTS[2])
@@ -28,21 +27,21 @@ def mix(bits: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def place_key(seed: Any, row: int, column: int) -> Any:
-    """64 bits of a place; ``row`` and ``column`` may be negative."""
+    """Return a 64-bit key of a place; ``row`` and ``column`` may be negative."""
     return mix(mix(np.uint64(seed) + np.uint64(row) * _GOLDEN) + np.uint64(column) * _MIX_2)
 
 
 @njit(cache=True, nogil=True)
 def draw(key: Any, counter: int) -> float:
-    """The ``counter``-th uniform number in [0, 1) of a key."""
+    """Return the ``counter``-th uniform random number in [0, 1) of a key."""
     return np.float64(mix(np.uint64(key) + np.uint64(counter) * _GOLDEN) >> _TO_MANTISSA) * 2.0**-53
 
 
 @njit(cache=True, nogil=True)
 def draw_bell(key: Any, counter: int) -> float:
-    """A number like a standard normal one within ±3.46, from four draws.
+    """Return an approximately standard normal number, within ±3.46, from four uniform ones.
 
-    Sums and products only: IEEE 754 defines them to the last bit, which it does not for ``log`` or ``cos``.
+    Only sums and products are used: IEEE 754 defines them to the last bit, unlike ``log`` and ``cos``.
     """
     total = draw(key, counter) + draw(key, counter + 1) + draw(key, counter + 2) + draw(key, counter + 3)
     return float((total - 2.0) * 1.7320508075688772)

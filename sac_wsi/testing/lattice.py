@@ -1,8 +1,8 @@
-"""Where the nuclei of the endless lawn grow.
+"""Place the nuclei of a synthetic slide.
 
-The plane is cut into square cells, each row of them shifted sideways by an amount of its own. A cell is
-empty or holds one nucleus or one touching pair, as its key decides. Nuclei keep one pixel off their cell's
-edge, so those of two cells are at least two pixels apart, and a region needs to know its own cells only.
+The slide is divided into square cells; each row of cells is shifted sideways by a random amount. A cell is
+empty or holds one nucleus or one touching pair; its key decides. Nuclei stay one pixel away from the edge of
+their cell, so nuclei of two cells are at least two pixels apart, and a region depends only on its own cells.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from sac_wsi.testing.hashing import draw, draw_bell, place_key
 from sac_wsi.testing.tissue import Tissue, safely_inside
 
 _ROOM_LOST_PX = 3
-"""Of a cell's width: a pixel on either side, and one between counting pixels and measuring distances."""
+"""Width of a cell that nuclei cannot use: one pixel on each side, and one for rounding to whole pixels."""
 
 _TOUCH_DEPTH_PX = 1.25
-"""How far each of a touching pair reaches over the line between them before it is cut there."""
+"""How far each nucleus of a touching pair extends over the line between them before it is cut."""
 
 _SEAM_JITTER_PX = 8.0
 
-# counters of the draws, so that adding one does not change the others
+# counters of the random numbers: adding one does not change the others
 _IS_THERE, _IS_PAIR, _PLACE_Y, _PLACE_X, _PAIR_DIRECTION, _FIRST_SHAPE, _SECOND_SHAPE = 0, 1, 2, 3, 4, 16, 32
 
 
 class Lattice(NamedTuple):
-    """Numbers that fix the place and shape of every nucleus; lengths in level-0 pixels, 0 is no seam."""
+    """Define place and shape of every nucleus. Lengths are in level-0 pixels; seam 0 means no seam."""
 
     seed: int
     height: int
@@ -47,7 +47,7 @@ class Lattice(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def ellipses_in(lattice: Any, box: Any) -> Any:
-    """The nuclei of all cells that meet ``box`` (y0, x0, y1, x1), in reading order of the cells."""
+    """Return the nuclei of all cells that touch ``box`` (y0, x0, y1, x1), in reading order of the cells."""
     pitch, (y0, x0, y1, x1) = lattice.pitch, box
     if y1 <= y0 or x1 <= x0:
         return np.zeros(0, ELLIPSE)
@@ -63,7 +63,7 @@ def ellipses_in(lattice: Any, box: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def count_all(lattice: Any) -> int:
-    """Number of nuclei on the whole slide."""
+    """Return the number of nuclei on the whole slide."""
     pair, count = np.zeros(2, ELLIPSE), 0
     for row in range(lattice.height // lattice.pitch):
         for column in range(-1, lattice.width // lattice.pitch):
@@ -73,13 +73,13 @@ def count_all(lattice: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def row_shift(lattice: Any, row: int) -> int:
-    """Cells under each other would show as columns; shifting the rows hides the lattice."""
+    """Return the sideways shift of a row in pixels. Without it the cells would be visible as columns."""
     return int(draw(place_key(lattice.seed, row, 0x0F0F0F), 0) * lattice.pitch)
 
 
 @njit(cache=True, nogil=True)
 def _fill_cell(lattice: Any, row: int, column: int, out: Any) -> int:
-    """Write the cell's nuclei into ``out``, two rows long; returns how many there are."""
+    """Write the nuclei of a cell into ``out``, which has two rows; return their number."""
     key = place_key(lattice.seed, row, column)
     if draw(key, _IS_THERE) >= lattice.occupancy:
         return 0
@@ -101,7 +101,7 @@ def _fill_cell(lattice: Any, row: int, column: int, out: Any) -> int:
 @njit(cache=True, nogil=True)
 def _shape(lattice: Any, key: Any, counter: int, e: Any) -> None:
     bell = draw_bell(key, counter)
-    # 3 to 5 µm within one deviation, a long tail upwards
+    # 3 to 5 µm within one standard deviation, with a long tail of large nuclei
     radius = lattice.median_radius * (1.0 + 0.25 * bell + 0.04 * bell * bell)
     stretch = np.sqrt(1.0 + 0.9 * draw(key, counter + 4) ** 2)
     e.major = min(max(radius * stretch, lattice.min_radius), lattice.max_radius)
@@ -114,14 +114,14 @@ def _shape(lattice: Any, key: Any, counter: int, e: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _direction(u: float) -> Any:
-    """A unit vector of the upper half plane without ``cos``: see ``draw_bell``."""
+    """Return a unit vector of the upper half plane, without ``cos`` (see ``draw_bell``)."""
     t = 2.0 * u - 1.0
     return (1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t)
 
 
 @njit(cache=True, nogil=True)
 def _shrink_into(group: Any, room: float, key: Any) -> None:
-    """Arrange the group around the origin, scaled down where it is too large for its cell."""
+    """Arrange the nuclei of a cell around the origin; scale them down if they are too large for the cell."""
     if len(group) == 2:
         _join(group, key)
     top, left, bottom, right = _extent(group)
@@ -135,7 +135,7 @@ def _shrink_into(group: Any, room: float, key: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _join(pair: Any, key: Any) -> None:
-    """Put two ellipses on either side of a cut through the origin, each reaching a little over it."""
+    """Put two ellipses on the two sides of a cut through the origin, each extending a little over it."""
     ny, nx = _direction(draw(key, _PAIR_DIRECTION))
     for i in range(2):
         e, sign = pair[i], 2 * i - 1
@@ -158,7 +158,7 @@ def _extent(group: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _place(lattice: Any, group: Any, y0: int, x0: int, key: Any) -> None:
-    """Move the group from the origin to a random place in its cell, onto a seam that crosses the cell."""
+    """Move the nuclei from the origin to a random place in their cell, or onto a seam that crosses it."""
     top, left, bottom, right = _extent(group)
     room = lattice.pitch - _ROOM_LOST_PX
     dy = y0 + 1 - top + _offset(draw(key, _PLACE_Y), room, bottom - top, y0 + 1, lattice.seam_y)

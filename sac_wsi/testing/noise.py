@@ -1,4 +1,4 @@
-"""Value noise: smooth random fields in [0, 1), the same however the plane is cut."""
+"""Value noise: smooth random fields in [0, 1). A pixel's value does not depend on the region computed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from numba import njit
 
 from sac_wsi.testing.hashing import draw, place_key
 
-BENDS_MOST = 6.0
-"""Largest second derivative along one axis, of a period of length 1: that of smoothstep."""
+MAX_SECOND_DERIVATIVE = 6.0
+"""Largest second derivative along an axis for a period of 1: that of smoothstep."""
 
 
 @njit(cache=True, nogil=True)
 def smoothstep(t: Any) -> Any:
+    """Return 3t² - 2t³, which rises smoothly from 0 to 1."""
     return t * t * (np.float32(3) - np.float32(2) * t)
 
 
@@ -25,7 +26,7 @@ def _node(seed: Any, row: int, column: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def noise_at(seed: Any, y: int, x: int, shift: int) -> Any:
-    """The field of period ``2**shift`` pixels at one pixel."""
+    """Return the value at one pixel of the field with a period of ``2**shift`` pixels."""
     row, column, mask = y >> shift, x >> shift, (1 << shift) - 1
     scale = np.float32(1.0 / (1 << shift))
     ty, tx = smoothstep(np.float32(y & mask) * scale), smoothstep(np.float32(x & mask) * scale)
@@ -38,7 +39,7 @@ def noise_at(seed: Any, y: int, x: int, shift: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def noise_row(seed: Any, y: int, x0: int, shift: int, out: Any) -> None:
-    """``noise_at`` for the pixels ``x0, x0 + 1, ...`` of row ``y``, many times faster."""
+    """Write ``noise_at`` of the pixels ``x0, x0 + 1, ...`` of row ``y`` into ``out``, many times faster."""
     row, mask = y >> shift, (1 << shift) - 1
     scale = np.float32(1.0 / (1 << shift))
     ty = smoothstep(np.float32(y & mask) * scale)

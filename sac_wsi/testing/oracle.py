@@ -1,4 +1,4 @@
-"""Segmenters for tests: one that knows the truth, one that finds nothing."""
+"""Segmenters for tests: one returns the known nuclei, one finds nothing."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from sac_wsi.tiling.segmenter import RgbTile
 
 _SMALLEST_SHRUNK_PX = 2.5
-"""Semi-axis below which a nucleus is not eroded: it might vanish or fall apart."""
+"""A nucleus with a smaller semi-axis is not eroded: it could vanish or break into parts."""
 
 
 @dataclass(frozen=True)
 class OracleSegmenter:
-    """The truth of a synthetic slide, as a model that sees one tile would give it.
+    """A segmenter that returns the true nuclei of a synthetic slide, tile by tile.
 
-    Masks end at the tile's edge. With ``jitter_px`` each tile sees each nucleus a little differently: moved
-    by up to ``jitter_px`` along each axis and one pixel thicker or thinner, with another score (0.5..1). All
-    of it depends on the seed, the tile's corner and the nucleus alone; without jitter not on the tile.
+    Use it to test tiling, stitching and exports without a model. Masks end at the edge of the tile. With
+    ``jitter_px`` each tile gets slightly different nuclei, as from a real model: moved by up to ``jitter_px``
+    along each axis, one pixel larger or smaller, with another score (0.5 to 1). These changes depend only on
+    the seed, the corner of the tile and the nucleus; without jitter the scores do not depend on the tile.
 
     >>> from sac_wsi.tiling.segmenter import RgbTile
     >>> from sac_wsi.geometry import Box
@@ -50,24 +51,27 @@ class OracleSegmenter:
 
     @property
     def name(self) -> str:
+        """The name in the provenance."""
         return "oracle"
 
     @property
     def mpp(self) -> float:
+        """Micrometres per pixel: those of the slide."""
         return self.slide.mpp
 
     @property
     def fingerprint(self) -> str:
+        """The SHA-256 of all settings."""
         return sha256(repr(self).encode()).hexdigest()
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
-        """The nuclei in each tile's ``read`` box, in level-0 pixels; the pixels are not looked at."""
+        """Return the nuclei in each tile's ``read`` box, in level-0 pixels. Its pixels are not used."""
         return [self._segment_one(tile.read) for tile in tiles]
 
     def _segment_one(self, read: Box) -> Nuclei:
         near = read.dilate(self.jitter_px + 1)
         ellipses = ellipses_in(self.slide.lattice, (near.y0, near.x0, near.y1, near.x1))
-        # without jitter every tile sees the same: nothing then tells how the slide was cut
+        # without jitter the result must not depend on the tiles
         corner_y, corner_x = (read.y0, read.x0) if self.jitter_px else (0, 0)
         tile_key = place_key(self.seed & (2**62 - 1), corner_y, corner_x)
         scores = _disturb(ellipses, np.uint64(tile_key), self.jitter_px)
@@ -77,7 +81,7 @@ class OracleSegmenter:
 
 @dataclass(frozen=True)
 class NothingSegmenter:
-    """Finds no nuclei in any tile.
+    """A segmenter that finds no nuclei. Use it to measure the time and memory of everything else.
 
     >>> [len(found) for found in NothingSegmenter().segment([])]
     []
@@ -87,19 +91,22 @@ class NothingSegmenter:
 
     @property
     def name(self) -> str:
+        """The name in the provenance."""
         return "nothing"
 
     @property
     def fingerprint(self) -> str:
+        """The SHA-256 of all settings."""
         return sha256(repr(self).encode()).hexdigest()
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
+        """Return no nuclei for each tile."""
         return [Nuclei.empty() for _ in tiles]
 
 
 @njit(cache=True, nogil=True)
 def _disturb(ellipses: Any, tile_key: Any, jitter_px: int) -> Any:
-    """Move and grow the ellipses in place as this tile sees them; returns the scores."""
+    """Move and grow the ellipses in place, as in this tile; return the scores."""
     scores = np.empty(len(ellipses), np.float32)
     for i in range(len(ellipses)):
         e = ellipses[i]

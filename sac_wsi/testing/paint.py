@@ -1,7 +1,7 @@
-"""Pixels of the endless lawn: stains first, then light through them.
+"""Paint the pixels of a synthetic slide: first the amounts of the stains, then the colours.
 
-The three bytes of a pixel first hold its haematoxylin, its eosin and a chromatin texture, then become its
-red, green and blue: a region needs no memory but its own.
+The three bytes of a pixel first hold its haematoxylin, its eosin and a chromatin texture, and are then
+replaced by red, green and blue, so no other memory is needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _GLASS_RGB = (244.0, 243.0, 245.0)
 
 
 def transmission_tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(3, 256) each: light left after a byte of haematoxylin; the share of it left after one of eosin."""
+    """Return (3, 256) light after a byte of haematoxylin, and (3, 256) the share that passes eosin."""
     density = np.arange(256) / _OD_UNIT
     after_h = np.array(_GLASS_RGB)[:, None] * np.exp(-np.outer(_HAEMATOXYLIN_RGB, density))
     return after_h.astype(np.float32), np.exp(-np.outer(_EOSIN_RGB, density)).astype(np.float32)
@@ -35,12 +35,15 @@ def transmission_tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 @njit(cache=True, nogil=True)
 def render_into(
-    out: Any, y0: int, x0: int, seed: int, coarse: int, tissue: Any, ellipses: Any, h: Any, e: Any
+    out: Any, corner_yx: Any, seed: int, coarse: int, tissue: Any, ellipses: Any, tables: Any
 ) -> None:
-    """Fill ``out`` (h, w, 3) with the region at ``y0, x0``; ``ellipses`` are all nuclei near it.
+    """Fill ``out`` (h, w, 3) with the RGB pixels of the region with the corner ``corner_yx``.
 
-    ``coarse`` adds to the log2 of all textures' sizes; ``h`` and ``e`` are the transmission tables.
+    ``ellipses`` are all nuclei near the region. ``coarse`` is added to the log2 of the sizes of all textures.
+    ``tables`` are those of ``transmission_tables``.
     """
+    y0, x0 = corner_yx
+    h, e = tables
     _stain_stroma(out, y0, x0, seed, coarse, tissue)
     for i in range(len(ellipses)):
         _stain_nucleus(out, y0, x0, ellipses[i])
@@ -63,7 +66,7 @@ def _as_byte(density: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _stain_stroma(out: Any, y0: int, x0: int, seed: int, coarse: int, tissue: Any) -> None:
-    """Wavy pink fibres with white clefts between them."""
+    """Paint wavy pink fibres with white gaps between them."""
     width = out.shape[1]
     rows = np.empty((6, width), np.float32)
     field, bundle, fibre, grain, chromatin, cover = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
@@ -77,7 +80,7 @@ def _stain_stroma(out: Any, y0: int, x0: int, seed: int, coarse: int, tissue: An
         noise_row(seed + 15, y, x0, max(coarse + 2, 0), chromatin)
         cover_row(tissue, y, x0, out=cover, fine=np.empty_like(cover))
         for x in range(width):
-            # a saw of a smooth phase: its teeth are fibres that follow the fields' contours
+            # a sawtooth of a smooth phase: its teeth are fibres along the contours of the noise fields
             phase = (
                 field[x] * np.float32(9)
                 + bundle[x] * np.float32(2.2)
@@ -98,7 +101,7 @@ def _stain_stroma(out: Any, y0: int, x0: int, seed: int, coarse: int, tissue: An
 
 @njit(cache=True, nogil=True)
 def _stain_nucleus(out: Any, y0: int, x0: int, e: Any) -> None:
-    """Haematoxylin over a nucleus: clumped, dense at the membrane, fading over the pixel outside the mask."""
+    """Paint a nucleus: clumped haematoxylin, dense at the membrane, with a soft edge of one pixel."""
     clip = (y0, x0, y0 + out.shape[0], x0 + out.shape[1])
     top, left, bottom, right = reach(e, 1, clip)
     pale = np.float32(e.ink * e.ink)

@@ -1,4 +1,4 @@
-"""Published rows without a slide: ellipses on a lattice that neither overlap nor leave the page."""
+"""Rows of a table without a slide: ellipses on a regular grid that do not overlap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MPP = 0.25
 
 
 def lattice_rows(first: int, stop: int, *, vertices: int = 40) -> NucleusRows:
-    """Nuclei ``first`` to ``stop - 1`` (from 0) of an endless page, COLUMNS a row; the frame is level 0."""
+    """Return nuclei ``first`` to ``stop - 1`` (from 0) of a grid with COLUMNS nuclei per row."""
     index = np.arange(first, stop)
     centre_yx = np.stack(np.divmod(index, COLUMNS), axis=1) * PITCH_PX + PITCH_PX // 2
     rng = np.random.default_rng(first)
@@ -43,7 +43,7 @@ def lattice_rows(first: int, stop: int, *, vertices: int = 40) -> NucleusRows:
 
 
 def lattice_batches(count: int, *, batch_rows: int = 16_384) -> Iterator[NucleusRows]:
-    """``count`` nuclei as a table gives them, made as they are asked for."""
+    """Yield ``count`` nuclei in batches, as a table does; each batch is made when it is needed."""
     for first in range(0, count, batch_rows):
         yield lattice_rows(first, min(count, first + batch_rows))
 

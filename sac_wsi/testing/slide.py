@@ -1,4 +1,4 @@
-"""A slide of any size that is never stored: every region is computed when asked for, with its exact truth."""
+"""A synthetic slide of any size. Every region and its true nuclei are computed when needed, never stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sac_wsi.nuclei.masks import nuclei_from_packed
 from sac_wsi.testing.ellipse import pack_ellipses
 from sac_wsi.testing.lattice import Lattice, count_all, ellipses_in
 from sac_wsi.testing.paint import render_into, transmission_tables
-from sac_wsi.testing.tiff import write_pyramid
+from sac_wsi.testing.tiff import PyramidSettings, write_pyramid
 from sac_wsi.testing.tissue import blob_tissue, full_tissue
 
 if TYPE_CHECKING:
@@ -26,19 +26,26 @@ if TYPE_CHECKING:
 _MEDIAN_RADIUS_UM, _MIN_RADIUS_UM, _MAX_RADIUS_UM = 4.0, 2.0, 10.0
 _LARGEST_PITCH_UM = 24.0
 _SMALLEST_PITCH_PX = 12
-_FULLEST = 0.92
-"""Share of cells that may hold something: where all did, the lattice would show."""
+_MAX_OCCUPANCY = 0.92
+"""Largest share of cells with nuclei: with more, the grid of cells would be visible."""
 
 
 @dataclass(frozen=True)
 class SyntheticSlide:
-    """An endless lawn of nuclei, cut to ``shape_yx`` pixels of ``mpp`` micrometres.
+    """A synthetic H&E slide whose nuclei are known exactly.
 
-    Nuclei are ellipses of 2-10 µm radius, mostly 3-5, shrunk where the density leaves no room. Each is one
-    4-connected component, whole on the slide, with two pixels or more between it and any other except its
-    partner in a touching pair. ``density_per_mm2`` is that of the tissue; ``touching_fraction`` of the nuclei
-    have a partner. ``seams_px = (y, x)`` sets nuclei on the lines at multiples of these, where tiles of that
-    size would meet. Everything is a pure function of these settings.
+    Nuclei are ellipses with a radius of 2 to 10 µm, mostly 3 to 5, and smaller if the density leaves no room.
+    Each is one 4-connected component that lies fully on the slide, at least two pixels away from all others
+    except its partner in a touching pair. The same settings always give the same slide.
+
+    Args:
+        seed: Seed of the random numbers.
+        shape_yx: Height and width in level-0 pixels.
+        mpp: Micrometres per pixel at level 0.
+        density_per_mm2: Nuclei per mm² of tissue.
+        touching_fraction: Fraction of the nuclei that touch a partner, 0 to 1.
+        seams_px: (y, x); nuclei are placed on lines at multiples of these, where tiles of that size meet.
+        tissue: ``full`` for tissue everywhere, ``blobs`` for islands of tissue on glass.
 
     >>> slide = SyntheticSlide(seed=1, shape_yx=(600, 800))
     >>> slide.render(Box(0, 0, 100, 200)).shape
@@ -79,13 +86,13 @@ class SyntheticSlide:
 
     @cached_property
     def lattice(self) -> Lattice:
-        """The numbers the kernels work from."""
+        """The parameters of the compiled kernels."""
         density_per_px = self.density_per_mm2 * (self.mpp / 1000) ** 2
         pair_chance = self.touching_fraction / (2 - self.touching_fraction)
         largest_pitch_px = floor(_LARGEST_PITCH_UM / self.mpp)
         pitch = largest_pitch_px
         if density_per_px > 0:
-            pitch = min(pitch, floor(sqrt(_FULLEST * (1 + pair_chance) / density_per_px)))
+            pitch = min(pitch, floor(sqrt(_MAX_OCCUPANCY * (1 + pair_chance) / density_per_px)))
         median_radius = min(_MEDIAN_RADIUS_UM / self.mpp, 0.3 * pitch)
         seed = self.seed & (2**62 - 1)
         full = self.tissue == "full"
@@ -105,7 +112,7 @@ class SyntheticSlide:
         )
 
     def truth(self, box_px: Box) -> Nuclei:
-        """The nuclei whose own box meets ``box_px``, whole, in level-0 pixels, in the lattice's order."""
+        """Return the nuclei whose bounding box overlaps ``box_px``, uncut, in level-0 pixels."""
         everywhere = (-(2**31), -(2**31), 2**31, 2**31)
         columns, _ = pack_ellipses(ellipses_in(self.lattice, _corners(box_px)), everywhere)
         nuclei = nuclei_from_packed(columns)
@@ -113,11 +120,11 @@ class SyntheticSlide:
         return nuclei.take((y0 < box_px.y1) & (y1 > box_px.y0) & (x0 < box_px.x1) & (x1 > box_px.x0))
 
     def truth_count(self) -> int:
-        """Nuclei on the whole slide: about 10 million a second, in no memory."""
+        """Return the number of nuclei on the whole slide (counts about 10 million per second)."""
         return int(count_all(self.lattice))
 
     def render(self, box_px: Box) -> NDArray[np.uint8]:
-        """RGB pixels of a box of level 0; white beyond the slide's edge. The same however a region is cut."""
+        """Return the RGB pixels (h, w, 3) of a box of level 0; white outside the slide."""
         rgb = np.full((*box_px.shape, 3), 255, np.uint8)
         inside = box_px.intersect(self.box)
         if inside.empty:
@@ -127,7 +134,8 @@ class SyntheticSlide:
         coarse = round(log2(0.25 / self.mpp))
         ellipses = ellipses_in(lattice, _corners(inside))
         tables = transmission_tables()
-        render_into(pixels, inside.y0, inside.x0, lattice.seed, coarse, lattice.tissue, ellipses, *tables)
+        corner = inside.y0, inside.x0
+        render_into(pixels, corner, lattice.seed, coarse, lattice.tissue, ellipses, tables)
         rgb[inside.within(box_px)] = pixels
         return rgb
 
@@ -141,20 +149,25 @@ class SyntheticSlide:
         mpp_tag: bool = True,
         threads: int = 2,
     ) -> Path:
-        """Write the slide as a pyramidal tiled TIFF that OpenSlide opens; the same bytes every time.
+        """Write the slide as a pyramidal tiled TIFF that OpenSlide opens; always the same bytes.
 
-        Each level is a quarter of the one above; without ``levels`` the last is at most 2048 pixels long.
-        ``mpp_tag=False`` leaves the resolution out. Memory grows with the slide's width only.
+        Memory grows with the slide's width only.
+
+        Args:
+            path: The file.
+            tile_px: Side of the TIFF tiles, a multiple of 16.
+            quality: JPEG quality.
+            levels: Number of levels, each a quarter of the one before. By default the last has at most
+                2048 pixels per side.
+            mpp_tag: Whether the file states its resolution.
+            threads: Number of threads that render.
         """
         return write_pyramid(
             Path(path),
             self.render,
             self.shape_yx,
             mpp=self.mpp if mpp_tag else None,
-            tile_px=tile_px,
-            quality=quality,
-            levels=levels,
-            threads=threads,
+            settings=PyramidSettings(tile_px, quality, levels, threads),
         )
 
 

@@ -1,9 +1,10 @@
-"""Stream a picture into a pyramidal TIFF of JPEG tiles, reading each pixel once."""
+"""Write a rendered picture as a pyramidal TIFF of JPEG tiles; each pixel is rendered once."""
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,12 +23,22 @@ if TYPE_CHECKING:
 Rgb: TypeAlias = NDArray[np.uint8]
 
 _STEP = 4
-"""Each level is a quarter of the one above, as scanners write them."""
+"""Each level is a quarter of the one before, as in files of scanners."""
 
 _LAST_LEVEL_PX = 2048
 _STRIP_TILES = 8
 _BIGTIFF_ABOVE_PX = 2**31
-"""At most a byte per pixel at any sensible quality: classic TIFF ends at 4 GB."""
+"""A JPEG needs at most about a byte per pixel, and a classic TIFF ends at 4 GB."""
+
+
+@dataclass(frozen=True)
+class PyramidSettings:
+    """Form of a TIFF pyramid; ``levels`` None means as many as needed for a small last level."""
+
+    tile_px: int = 256
+    quality: int = 90
+    levels: int | None = None
+    threads: int = 2
 
 
 def write_pyramid(
@@ -36,15 +47,13 @@ def write_pyramid(
     shape_yx: tuple[int, int],
     *,
     mpp: float | None,
-    tile_px: int = 256,
-    quality: int = 90,
-    levels: int | None = None,
-    threads: int = 2,
+    settings: PyramidSettings,
 ) -> Path:
-    """Write what ``render`` shows of a box of level 0 (also beyond the edge, to fill the last tiles)."""
+    """Write a pyramid. ``render`` returns the RGB pixels of a box of level 0, also outside the slide."""
+    tile_px, quality, threads = settings.tile_px, settings.quality, settings.threads
     if tile_px <= 0 or tile_px % 16:
         raise ValueError(f"tile_px is {tile_px}, TIFF needs a multiple of 16: pass 256")
-    shapes = _level_shapes(shape_yx, levels)
+    shapes = _level_shapes(shape_yx, settings.levels)
     big = shape_yx[0] * shape_yx[1] > _BIGTIFF_ABOVE_PX
     with ThreadPoolExecutor(threads) as pool, PyramidFile(path, shapes, tile_px, mpp, big=big) as file:
         below = _Level(1, shapes, tile_px, quality, file) if len(shapes) > 1 else None
@@ -64,7 +73,7 @@ def _level_shapes(shape_yx: tuple[int, int], levels: int | None) -> list[tuple[i
     while (max(shapes[-1]) > _LAST_LEVEL_PX) if levels is None else (len(shapes) < levels):
         height, width = shapes[-1]
         if min(height, width) < _STEP:
-            raise ValueError(f"{shape_yx} has room for {len(shapes)} levels, asked for {levels}: pass fewer")
+            raise ValueError(f"{shape_yx} has room for {len(shapes)} levels, levels is {levels}: pass fewer")
         shapes.append((height // _STEP, width // _STEP))
     return shapes
 
@@ -77,7 +86,7 @@ def _rendered(
     quality: int,
     threads: int,
 ) -> Iterator[tuple[list[bytes], Rgb, bool]]:
-    """Strips of level 0 in reading order: their tiles, the strip a level down, whether it ends its row."""
+    """Yield strips of level 0 in reading order: JPEG tiles, the strip at level 1, whether its row ends."""
 
     def make(box: Box) -> tuple[list[bytes], Rgb]:
         rgb = render(box)
@@ -94,7 +103,7 @@ def _rendered(
 
 
 def _strips(shape: tuple[int, int], tile_px: int) -> Iterator[tuple[Box, bool]]:
-    """Boxes one tile high and a few wide, in reading order, whole tiles even over the edge."""
+    """Yield boxes one tile high and a few tiles wide, in reading order; tiles at the edge are whole."""
     width = -(-shape[1] // tile_px) * tile_px
     step = _STRIP_TILES * tile_px
     for y0 in range(0, shape[0], tile_px):
@@ -104,7 +113,7 @@ def _strips(shape: tuple[int, int], tile_px: int) -> Iterator[tuple[Box, bool]]:
 
 
 class _Level:
-    """Collects the rows of one lower level, at most one row of tiles at a time, and feeds the next."""
+    """Collects the pixel rows of one lower level and writes a row of tiles at a time."""
 
     def __init__(
         self, level: int, shapes: list[tuple[int, int]], tile_px: int, quality: int, file: PyramidFile
@@ -117,6 +126,7 @@ class _Level:
         self._rows_left = self._shape[0]
 
     def add_rows(self, rows: Rgb) -> None:
+        """Add pixel rows; write tiles when a row of them is complete."""
         rows = rows[: self._rows_left, : self._shape[1]]
         if len(rows):
             self._rows.append(rows)
@@ -145,7 +155,7 @@ def _cut(rgb: Rgb, tile_px: int) -> Iterator[Rgb]:
 
 
 def _jpeg(rgb: Rgb, quality: int) -> bytes:
-    """A complete JPEG stream, tables included, 4:2:0."""
+    """Return a complete JPEG stream with its tables, 4:2:0."""
     buffer = BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
     return buffer.getvalue()
@@ -153,7 +163,7 @@ def _jpeg(rgb: Rgb, quality: int) -> bytes:
 
 @njit(cache=True, nogil=True)
 def _quarter(rgb: Any) -> Any:
-    """Means of 4x4 pixels, rounded."""
+    """Return the rounded means of 4x4 pixels."""
     height, width = rgb.shape[0] // _STEP, rgb.shape[1] // _STEP
     out = np.empty((height, width, 3), np.uint8)
     for y in range(height):

@@ -1,7 +1,7 @@
-"""The container: a tiled TIFF of JPEG tiles, written as the tiles come, those of all levels mixed.
+"""Write a tiled TIFF of JPEG tiles; tiles of all levels may come in any mix.
 
-Written here by hand because tifffile wants imagecodecs before it takes tiles that are encoded already, and
-takes one level after the other. No dates, no names: the same tiles give the same bytes.
+tifffile is not used: it needs imagecodecs to accept encoded tiles, and writes one level after the other. The
+file has no dates and no names: the same tiles give the same bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Entry: TypeAlias = tuple[int, int, list[int]]
 
 
 class PyramidFile:
-    """``add`` tiles of any level, each level's in reading order; leaving the context writes the directories.
+    """A TIFF file open for writing. Leaving the context writes the directories.
 
-    ``mpp`` None leaves the resolution out. ``big`` is BigTIFF, without which a file ends at 4 GB.
+    ``mpp`` None leaves out the resolution. ``big`` is BigTIFF, needed above 4 GB.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class PyramidFile:
                     self._write_directory(self._entries(level))
 
     def add(self, level: int, tile: bytes) -> None:
+        """Add a JPEG tile; each level needs its tiles in reading order."""
         self._offsets[level].append(self._file.tell())
         self._sizes[level].append(len(tile))
         self._file.write(tile)
@@ -96,7 +97,7 @@ class PyramidFile:
         self._next_directory = start + len(table)
 
     def _append(self, data: bytes) -> int:
-        """Where the data went; TIFF wants even offsets."""
+        """Append data at an even offset, as TIFF requires, and return the offset."""
         start = self._file.seek(0, 2)
         if start % 2:
             self._file.write(b"\0")
@@ -106,7 +107,7 @@ class PyramidFile:
 
 
 def _pixels_per_cm(mpp: float) -> list[int]:
-    """As a fraction of two 32-bit numbers, exact for the usual resolutions."""
+    """Return a fraction of two 32-bit numbers, exact for the usual resolutions."""
     per_cm = 10_000 / Fraction(repr(mpp))
     if max(per_cm.numerator, per_cm.denominator) >= 2**32:
         per_cm = per_cm.limit_denominator(1000)

@@ -1,4 +1,4 @@
-"""Where the glass is covered: everywhere, or in smooth blobs that stay off the slide's edge."""
+"""Where a synthetic slide has tissue: everywhere, or in smooth blobs away from the slide's edge."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from sac_wsi.testing.noise import BENDS_MOST, noise_at, noise_row
+from sac_wsi.testing.noise import MAX_SECOND_DERIVATIVE, noise_at, noise_row
 
 _OUTLINE = 0.35
-"""Weight of the finer field that makes the outlines of the blobs wavy."""
+"""Weight of the finer noise field, which makes the outlines of the blobs wavy."""
 
 _LEVEL = 0.58
-"""Higher ground than this is tissue."""
+"""Pixels with a greater height are tissue."""
 
 _MIDDLE = 0.8
-"""Height of the hill in the slide's middle: above the level, so that no slide is empty."""
+"""Height added in the middle of the slide: above the level, so that no slide is empty."""
 
 _FULL = -1
 
 
 class Tissue(NamedTuple):
-    """``shift`` is log2 of the blobs' size in pixels, -1 for tissue everywhere; ``margin``: bare edges."""
+    """Parameters of the tissue. ``shift`` is log2 of the blobs' size in pixels, -1 for tissue everywhere.
+
+    ``margin`` is the width of the edges without tissue, in pixels.
+    """
 
     seed: int
     height: int
@@ -33,18 +36,19 @@ class Tissue(NamedTuple):
 
 
 def full_tissue() -> Tissue:
+    """Return tissue everywhere."""
     return Tissue(0, 0, 0, _FULL, 1)
 
 
 def blob_tissue(seed: int, shape_yx: tuple[int, int], cell_px: int) -> Tissue:
-    """Blobs a fifth of the slide wide, but large against a cell of nuclei."""
+    """Return blobs of about a fifth of the slide's width, but at least eight cells of the lattice."""
     shift = round(log2(max(min(shape_yx) / 5, 8 * cell_px)))
     return Tissue(seed ^ 0x7155, *shape_yx, shift, max(2 * cell_px, min(shape_yx) // 8))
 
 
 @njit(cache=True, nogil=True)
 def cover_row(tissue: Any, y: int, x0: int, fine: Any, out: Any) -> None:
-    """How much of each pixel from ``x0`` on is tissue, 0..1, with a soft edge. Overwrites ``fine``."""
+    """Write into ``out`` how much of each pixel from ``x0`` on is tissue, 0..1. Overwrites ``fine``."""
     if tissue.shift == _FULL:
         out[:] = np.float32(1)
         return
@@ -59,14 +63,15 @@ def cover_row(tissue: Any, y: int, x0: int, fine: Any, out: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def safely_inside(tissue: Any, y: int, x: int, size: int) -> bool:
-    """Whether the whole square of ``size`` around a pixel is tissue, seen from nine points of it.
+    """Return whether the square of ``size`` pixels around a pixel is all tissue, from nine of its points.
 
-    Between points ``step`` apart a curve dips below its chord by at most step²/8 of its second derivative.
+    Between two points ``step`` apart a curve lies below its chord by at most step²/8 times its second
+    derivative.
     """
     if tissue.shift == _FULL:
         return True
     step = (size + 2) // 2
-    noise_bend = 2.0 * BENDS_MOST * (1.0 + 16.0 * _OUTLINE) / (1 << tissue.shift) ** 2
+    noise_bend = 2.0 * MAX_SECOND_DERIVATIVE * (1.0 + 16.0 * _OUTLINE) / (1 << tissue.shift) ** 2
     hill_bend = 192.0 * _MIDDLE * (1.0 / tissue.height**2 + 1.0 / tissue.width**2)
     lowest = _LEVEL + step * step / 8.0 * (noise_bend + hill_bend) + 1e-3
     for dy in range(-step, step + 1, step):
@@ -85,7 +90,7 @@ def _height(tissue: Any, y: int, x: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _slide_form(tissue: Any, y: int, x: int) -> Any:
-    """A hill in the middle of the slide, falling ground along its edges."""
+    """Return the height that raises the middle of the slide and lowers its edges."""
     to_edge = min(min(y, tissue.height - 1 - y), min(x, tissue.width - 1 - x))
     fall = min(0.0, 2.0 * (to_edge / tissue.margin - 1.0))
     from_middle_y, from_middle_x = 4.0 * y / tissue.height - 2.0, 4.0 * x / tissue.width - 2.0

@@ -1,6 +1,7 @@
-"""Is what was written what it should be? Checks over rows, features and labels; nothing here knows a file.
+"""Check the result of a run: table, polygons, labels and exported files.
 
-Each check answers with ``Findings``. All of them read batches once, in bounded memory.
+``check_run`` opens the files. The other checks get rows, features and labels; each reads its batches once, in
+bounded memory, and returns ``Findings``.
 """
 
 from sac_wsi.verify.features import check_features

@@ -1,4 +1,4 @@
-"""Is a run what it says? Table, polygons, labels and the file named, each against the other."""
+"""Check a run: its table, polygons and labels, and an output file against its store."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 LABELS_AT_ONCE_PX = 2048
 _DAMAGE = (StoreError, OSError, ValueError, RuntimeError, SyntaxError, EOFError, zlib.error)
-"""What zarr, Zstandard, tifffile and Pillow raise where the bytes are not what was written."""
+"""Errors of zarr, Zstandard, tifffile and Pillow on damaged bytes."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was checked, and everything that is wrong: counted by kind, the first of each listed."""
+class VerifyReport:
+    """What was checked, and the problems: all counted by kind, the first of each kind listed."""
 
     run: str
     nuclei: int
@@ -46,20 +46,23 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether no problem was found."""
         return not self.counts
 
     @property
     def verdict(self) -> str:
-        what = f"{self.run}: {self.nuclei:,} nuclei, checked {', '.join(self.checked)}"
+        """The result in one line."""
+        checked = f"{self.run}: {self.nuclei:,} nuclei, checked {', '.join(self.checked)}"
         wrong = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
-        return f"{what}: {'all well' if self.ok else wrong}"
+        return f"{checked}: {'all well' if self.ok else wrong}"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
         return {**asdict(self), "ok": self.ok}
 
 
-def verify_run(path: Path) -> Report:
-    """Check a store, or an output together with the store that it came from."""
+def verify_run(path: Path) -> VerifyReport:
+    """Check a store, or an output together with the store it was written from."""
     run = Run.open(path)
     table, slide = run.nuclei, Box.of_shape(tuple(run.provenance["slide"]["shape_yx"]))
     findings = Findings()
@@ -76,20 +79,20 @@ def verify_run(path: Path) -> Report:
             findings.extend(check())
         except _DAMAGE as error:
             findings.add("damage", name, f"cannot be read ({type(error).__name__})")
-    return Report(str(path), len(table), tuple(checks), dict(findings.counts), tuple(findings.problems))
+    return VerifyReport(str(path), len(table), tuple(checks), dict(findings.counts), tuple(findings.problems))
 
 
 def _check_counts(run: Run) -> Findings:
-    """The number of nuclei and the fate of every tile, as the provenance tells them."""
+    """Compare the number of nuclei and of tiles with the provenance."""
     findings = Findings()
     counts = run.provenance["counts"]
     if counts["nuclei"] != len(run.nuclei):
         findings.add("count", "nuclei", f"the table has {len(run.nuclei)}, the provenance {counts['nuclei']}")
     outcomes = np.bincount(open_array(run.store, "tile_status")[:].ravel(), minlength=3)
-    told = counts["tiles"]
-    if outcomes.tolist() != [told["skipped"], told["done"], told["failed"]]:
+    recorded = counts["tiles"]
+    if outcomes.tolist() != [recorded["skipped"], recorded["done"], recorded["failed"]]:
         findings.add(
-            "count", "tiles", f"{outcomes.tolist()} skipped, done, failed; the provenance has {told}"
+            "count", "tiles", f"{outcomes.tolist()} skipped, done, failed; the provenance has {recorded}"
         )
     return findings
 
@@ -108,7 +111,7 @@ def _check_output(path: Path, run: Run) -> Findings:
     header = read_header(path) or {}
     findings = Findings()
     if header.get("run_id") != run.provenance["run_id"]:
-        findings.add("provenance", path.name, f"comes from another run than {run.store.name}")
+        findings.add("provenance", path.name, f"was written by another run than {run.store.name}")
     if export_form(path) in (Form.TIFF, Form.PNG):
         findings.extend(_check_label_file(path, run))
     else:
@@ -117,7 +120,7 @@ def _check_output(path: Path, run: Run) -> Findings:
 
 
 def _check_label_file(path: Path, run: Run) -> Findings:
-    """Pixel for pixel against the store."""
+    """Compare an exported label image with the store, pixel by pixel."""
     findings = Findings()
     written, base = _read_label_file(path), open_array(run.store, "0")
     if written.shape != base.shape:

@@ -1,4 +1,4 @@
-"""Check exported GeoJSON features against the table: same nuclei, same order, as QuPath reads them."""
+"""Check exported GeoJSON features against the table: same nuclei, same order, readable by QuPath."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ROUNDING = 1e-4
 
 
 def check_features(features: Iterable[dict[str, Any]], batches: Iterable[NucleusRows]) -> Findings:
-    """Every feature in the form QuPath takes, and the k-th feature is the table's k-th nucleus.
+    """Check that QuPath can read every feature, and that the k-th feature is the table's k-th nucleus.
 
-    One bad feature makes QuPath refuse the whole file, or turns it silently into an annotation.
+    QuPath refuses a whole file because of one bad feature, or silently makes an annotation of it.
     """
     findings = Findings()
     for number, (feature, row) in enumerate(zip_longest(features, _single_rows(batches)), 1):
@@ -51,7 +51,7 @@ def _single_rows(batches: Iterable[NucleusRows]) -> Iterator[tuple[NucleusRows, 
 
 
 def _form_problems(feature: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What QuPath's reader would stumble over, feature by feature (see the export's tests)."""
+    """Yield kind and detail of everything in a feature that QuPath's reader does not accept."""
     properties = feature.get("properties")
     if feature.get("type") != "Feature" or not isinstance(properties, dict):
         yield "feature-form", "not a GeoJSON Feature with properties"
@@ -68,7 +68,7 @@ def _form_problems(feature: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_classification(value: object) -> bool:
-    """A name without a colour fails in QuPath, as does a packed colour or a name with ``:``."""
+    """Return whether QuPath accepts it: a name without ``:``, and a colour as three bytes."""
     if not isinstance(value, dict):
         return False
     name, color = value.get("name"), value.get("color")
@@ -82,12 +82,12 @@ def _is_classification(value: object) -> bool:
 
 
 def _are_numbers(value: object) -> bool:
-    """JSON as our reader parses it has no NaN and no infinity: any number is finite."""
+    """Return whether all values are numbers. They are finite: our JSON reader accepts no NaN or infinity."""
     return isinstance(value, dict) and all(type(number) in (int, float) for number in value.values())
 
 
 def _closed_ring(geometry: object) -> NDArray[np.float64] | None:
-    """(V, 2) x, y with the first vertex at the end again, or None if that is not what stands there."""
+    """Return the polygon's ring as (V, 2) x, y with the first vertex repeated at the end, or None."""
     if not isinstance(geometry, dict) or geometry.get("type") != "Polygon":
         return None
     rings = geometry.get("coordinates")
@@ -110,23 +110,23 @@ def _differences(
         yield "feature-uuid", f"{feature.get('id')!r}, where the table has {expected} (nucleus {rows.id[i]})"
     if ring_px is not None and not _same_ring(ring_px, rows, i):
         yield "feature-coordinates", f"not the polygon of nucleus {rows.id[i]} in the table"
-    told: Any = (feature.get("properties") or {}).get("measurements")
-    if _are_numbers(told) and (name := _other_value(told, rows, i)) is not None:
+    measured: Any = (feature.get("properties") or {}).get("measurements")
+    if _are_numbers(measured) and (name := _wrong_measurement(measured, rows, i)) is not None:
         yield "feature-measurements", f"{name!r} is not that of nucleus {rows.id[i]} in the table"
 
 
-def _other_value(told: dict[str, Any], rows: NucleusRows, i: int) -> str | None:
-    """The first measurement that differs by more than its rounding; what is not a number is left out."""
+def _wrong_measurement(measured: dict[str, Any], rows: NucleusRows, i: int) -> str | None:
+    """Return the first measurement that differs by more than its rounding. NaN must be missing."""
     table = dict(zip(MEASUREMENTS, rows.measurements[i].tolist(), strict=True))
     for name, value in {**table, "Score": float(rows.score[i])}.items():
-        if isfinite(value) != (name in told):
+        if isfinite(value) != (name in measured):
             return name
-        if name in told and not abs(told[name] - value) <= _ROUNDING:
+        if name in measured and not abs(measured[name] - value) <= _ROUNDING:
             return name
     return None
 
 
 def _same_ring(ring_px: NDArray[np.float64], rows: NucleusRows, i: int) -> bool:
-    """To the last digit: what stands in the file is the float nearest to whole hundredths of a pixel."""
+    """Return whether the rings are equal to the last digit: both are whole hundredths of a pixel."""
     table = rows.polygon_xy_centipx[rows.polygon_start[i] : rows.polygon_start[i + 1]]
     return len(ring_px) == len(table) + 1 and bool((ring_px[:-1] == table / CENTIPIXEL).all())

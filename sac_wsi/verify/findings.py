@@ -1,4 +1,4 @@
-"""What a check found: every problem counted, the first few of each kind listed."""
+"""The problems a check found: all are counted, the first of each kind are listed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED_PER_KIND = 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: its kind (one of few), where, and what was found."""
+    """A problem: its kind, where it is, and what was found."""
 
     kind: str
     where: str
@@ -29,7 +29,7 @@ class Problem:
 
 @dataclass
 class Findings:
-    """Problems by kind. A damaged store has millions; memory and report stay small."""
+    """Problems by kind. A damaged store can have millions; only the first of each kind are kept."""
 
     listed_per_kind: int = LISTED_PER_KIND
     counts: Counter[str] = field(default_factory=Counter)
@@ -37,9 +37,11 @@ class Findings:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing was found."""
         return not self.counts
 
     def add(self, kind: str, where: str, detail: str) -> None:
+        """Count a problem, and list it if its kind has few so far."""
         if self.counts[kind] < self.listed_per_kind:
             self.problems.append(Problem(kind, where, detail))
         self.counts[kind] += 1
@@ -47,7 +49,7 @@ class Findings:
     def add_flagged(
         self, kind: str, rows: NucleusRows, wrong: NDArray[np.bool_], detail: Callable[[int], str]
     ) -> None:
-        """One problem for each flagged row; ``detail`` is asked only for those that get listed."""
+        """Add a problem for each flagged row. ``detail(row)`` is called only for the listed ones."""
         flagged = np.flatnonzero(wrong)
         room = max(0, self.listed_per_kind - self.counts[kind])
         for row in flagged[:room].tolist():
@@ -56,11 +58,11 @@ class Findings:
             self.counts[kind] += len(flagged)
 
     def extend(self, other: Findings) -> None:
-        """Take over what another check found."""
+        """Add the problems that another check found."""
         self.counts.update(other.counts)
         self.problems.extend(other.problems)
 
 
 def nucleus(label: int) -> str:
-    """How a nucleus is named in a problem."""
+    """Return the name of a nucleus for ``Problem.where``."""
     return f"nucleus {label}"

@@ -1,9 +1,9 @@
-"""Find nuclei that lie on one another, whatever the order of the table.
+"""Find nuclei that overlap, in any order of the table.
 
-Polygons are written to a temporary file by the cells of a coarse grid that they touch, then compared
-cell by cell. So memory is one batch or one cell, and the temporary file is about the size of the
-polygons: 0.35 GB for a million. A pair that shares several cells is judged in one of them only: the one
-that holds the top left corner of the overlap of its boxes.
+Polygons are written to a temporary file, sorted by the cells of a coarse grid that they touch, and then
+compared cell by cell. Memory is one batch or one cell; the temporary file is about as large as the polygons:
+0.35 GB for a million nuclei. A pair that shares several cells is compared in only one of them: the cell with
+the top left corner of the overlap of their boxes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Rings:
 
 @dataclass
 class _CellFile:
-    """Rings on disk by grid cell; in memory only where they are."""
+    """Rings on disk by grid cell; only their positions in the file are in memory."""
 
     file: BinaryIO
     places: defaultdict[tuple[int, int], list[tuple[int, int, int]]] = field(
@@ -77,22 +77,23 @@ class _CellFile:
 
 
 def check_overlaps(batches: Iterable[NucleusRows], slide: Box, *, cell_px: int = CELL_PX) -> Findings:
-    """Pairs whose overlap exceeds 1 px² and 1 % of the smaller: one nucleus given twice, or a bad seam.
+    """Find pairs whose overlap exceeds 1 px² and 1 % of the smaller nucleus.
 
-    ``slide`` is in level-0 pixels. Polygons that are invalid or outside of it are left to ``check_rows``.
+    Such a pair is a nucleus found twice, or a bad seam. ``slide`` is in level-0 pixels. Polygons that are
+    invalid or outside of it are skipped; ``check_rows`` reports them.
     """
     findings = Findings()
     with tempfile.TemporaryFile(prefix="sac-wsi-check-") as file:
         cells = _CellFile(file)
         for rows in batches:
-            _spill(_comparable(rows, slide), cells, cell_px)
+            _write_by_cell(_comparable(rows, slide), cells, cell_px)
         for cell in sorted(cells.places):
             _compare(cells.read(cell), cell, cell_px, findings)
     return findings
 
 
 def _comparable(rows: NucleusRows, slide: Box) -> _Rings:
-    """The rings that overlap can be asked of; one that is outside could claim any number of cells."""
+    """Return the valid rings inside the slide; a ring outside could touch any number of cells."""
     rings = _Rings(rows.id, rows.polygon_start, rows.polygon_xy_centipx)
     rings = rings.take(np.flatnonzero(np.diff(rings.start) >= 3))
     if not len(rings.id):
@@ -102,7 +103,7 @@ def _comparable(rows: NucleusRows, slide: Box) -> _Rings:
     return rings.take(np.flatnonzero(inside(bounds, slide) & valid))
 
 
-def _spill(rings: _Rings, cells: _CellFile, cell_px: int) -> None:
+def _write_by_cell(rings: _Rings, cells: _CellFile, cell_px: int) -> None:
     if not len(rings.id):
         return
     reach = bounds_centipx(rings.start, rings.xy_centipx) // (cell_px * CENTIPIXEL)

@@ -1,4 +1,4 @@
-"""Check the table by itself: polygons, measurements, ids and UUIDs."""
+"""Check the rows of the table: polygons, measurements, ids and UUIDs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from sac_wsi.geometry import Box
 
 SMALLEST_AREA_PX = 0.01
-"""Below this QuPath refuses a ring or loads it empty; a ring without three distinct vertices has none."""
+"""QuPath refuses a smaller ring or loads it empty."""
 
 _AREA = MEASUREMENTS.index("Area µm^2")
 _ALWAYS_KNOWN = [MEASUREMENTS.index("Centroid X µm"), MEASUREMENTS.index("Centroid Y µm"), _AREA]
 
 
 def check_rows(batches: Iterable[NucleusRows], slide: Box) -> Findings:
-    """Each nucleus by itself, and that ids are 1..N and UUIDs unique.
+    """Check each nucleus, and that ids are 1..N and UUIDs unique.
 
-    ``slide`` is in level-0 pixels. Memory: a batch, and 24 bytes a nucleus for ids and UUIDs.
+    ``slide`` is in level-0 pixels. Memory: one batch, and 24 bytes per nucleus for ids and UUIDs.
     """
     findings = Findings()
     ids: list[NDArray[np.int64]] = []
@@ -79,11 +79,11 @@ def _check_inside(
 
 def _check_numbers(rows: NucleusRows, findings: Findings) -> None:
     known = np.isfinite(rows.measurements[:, _ALWAYS_KNOWN]).all(axis=1)
-    sound = known & (rows.measurements[:, _AREA] > 0) & ~np.isinf(rows.measurements).any(axis=1)
+    valid = known & (rows.measurements[:, _AREA] > 0) & ~np.isinf(rows.measurements).any(axis=1)
     findings.add_flagged(
         "measurement",
         rows,
-        ~sound,
+        ~valid,
         lambda i: f"{_named(rows, i)}: centroid and area must be known, area > 0, nothing infinite",
     )
     no_score = ~((rows.score >= 0) & (rows.score <= 1))
@@ -96,7 +96,7 @@ def _named(rows: NucleusRows, i: int) -> str:
 
 
 def _check_ids(ids: NDArray[np.int64], findings: Findings) -> None:
-    """Label values are 1..N, each once: sorted, they are their own ranks."""
+    """Check that the label values are 1..N, each used once."""
     ordered = np.sort(ids)
     for label in ordered[1:][ordered[1:] == ordered[:-1]].tolist():
         findings.add("id-repeated", nucleus(label), "the label value is used more than once")
@@ -115,7 +115,7 @@ def _check_uuids(ids: NDArray[np.int64], uuids: NDArray[np.uint8], findings: Fin
 
 
 def _among(count: int, index: NDArray[np.int64], flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Flags of the chosen rows as flags of all ``count`` rows."""
+    """Return flags for all ``count`` rows from the flags of the rows in ``index``."""
     full = np.zeros(count, bool)
     full[index] = flags
     return full
