@@ -62,7 +62,7 @@ class _Watch:
     advice: list[str] = field(default_factory=list)
 
 
-def segment_slide(  # noqa: PLR0913 - the public entry point: every argument but the first two has a default
+def segment_slide(
     slide: str | os.PathLike[str],
     out: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
