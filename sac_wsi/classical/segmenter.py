@@ -51,16 +51,25 @@ _MPP_RANGE_UM = (0.05, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class ClassicalSettings:
-    """Defaults tuned on TNBC and half of MoNuSeg (``benchmarks/classical_quality.py``).
+    """Settings of the classical method, tuned on TNBC and half of MoNuSeg (``benchmarks/classical_quality.py``).
 
-    window_um            side of the window of the local threshold; the threshold of a pixel depends on
-                         what lies within 1.5 of it
-    offset_od            added to the threshold; noise in even tissue stays below it
-    min_od               no nucleus is paler than this
-    even_od              contrast of nuclei to tissue below which tissue counts as even
-    opening_um           structures thinner than twice this are no nuclei
-    depth_weight_per_um  height added to the relief per micrometre of depth inside the mask
-    ellipse_power        the higher, the sooner a clump is cut
+    Attributes:
+        mpp: Micrometres per pixel at which tiles are read.
+        sigma_um: Width (standard deviation) of the smoothing of the density, in micrometres.
+        window_um: Side of the window of the local threshold; the threshold of a pixel depends on what lies
+            within 1.5 times this.
+        offset_od: Added to the threshold, so that noise in even tissue stays below it.
+        min_od: No nucleus is paler than this.
+        even_od: Contrast of nuclei to tissue; below it tissue counts as even.
+        opening_um: Structures thinner than twice this are not nuclei.
+        max_hole_area_um2: Smaller holes in the mask are filled.
+        seed_area_um2: Smallest area of the part of a nucleus from which it is grown.
+        min_area_um2: Smaller objects are dropped.
+        max_area_um2: Larger objects are dropped.
+        depth_sigma_um: Width (standard deviation) of the smoothing of the depth inside the mask.
+        depth_weight_per_um: Height added to the relief per micrometre of depth inside the mask.
+        ellipse_power: The higher it is, the sooner a clump is cut into nuclei.
+        min_score: Objects with a lower score are dropped.
     """
 
     mpp: float = 0.5

@@ -52,7 +52,9 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     (folder / "demo").mkdir()
     SyntheticSlide(seed=7, shape_yx=(700, 700)).write_tiff(folder / "demo" / "slide.tiff")
-    shutil.copy(folder / "demo" / "slide.tiff", folder / "slide.svs")
+    # the copied run below looks for its slide beside its store, under the name that it had
+    for name in ("slide.svs", "slide.tiff"):
+        shutil.copy(folder / "demo" / "slide.tiff", folder / name)
     segment_slide(folder / "demo" / "slide.tiff", folder / "demo" / "nuclei.geojson")
     shutil.copy(folder / "demo" / "nuclei.geojson", folder)
     shutil.copytree(folder / "demo" / "nuclei.zarr", folder / "nuclei.zarr")
