@@ -51,7 +51,7 @@ _MPP_RANGE_UM = (0.05, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class ClassicalSettings:
-    """Settings of the classical method, tuned on TNBC and half of MoNuSeg (``benchmarks/classical_quality.py``).
+    """Settings of the classical method, tuned by ``benchmarks/classical_quality.py``.
 
     Attributes:
         mpp: Micrometres per pixel at which tiles are read.
