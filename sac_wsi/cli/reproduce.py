@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from sac_wsi.reproduce.carry_out import Line
+    from sac_wsi.reproduce.row_runner import RowRunner
     from sac_wsi.reproduce.rows import Target
-    from sac_wsi.reproduce.run_row import Bench
+    from sac_wsi.reproduce.run_table import FinishedRow
 
 _PLACE = "SET=IMAGES[,LABELS]"
 
@@ -74,59 +74,59 @@ def command(
     targets = [target(name) for name in chosen]
     inputs = Inputs(places("--data", data), places("--test", test), sam_files(sam))
 
-    from sac_wsi.reproduce.recipe import read_changes
-    from sac_wsi.reproduce.run_row import Bench, Watch
+    from sac_wsi.reproduce.row_runner import Callbacks, RowRunner
     from sac_wsi.reproduce.scale import SCALES
+    from sac_wsi.reproduce.training_config import read_overrides
 
     announce_compilation()
     folder = out / scale_name
-    watch = Watch(lambda run: train_progress(run=run), image_progress, report_left_out)
-    bench = Bench(SCALES[scale_name], inputs, folder, read_changes(overrides), watch)
-    bench.prepare(targets)
-    if _make_all(targets, bench, folder):
+    callbacks = Callbacks(lambda run: train_progress(run=run), image_progress, report_left_out)
+    runner = RowRunner(SCALES[scale_name], inputs, folder, read_overrides(overrides), callbacks)
+    runner.prepare(targets)
+    if _make_all(targets, runner, folder):
         raise click.exceptions.Exit(1)
 
 
-def _make_all(targets: Iterable[Target], bench: Bench, folder: Path) -> bool:
+def _make_all(targets: Iterable[Target], runner: RowRunner, folder: Path) -> bool:
     """Print and write each table; return whether a row failed."""
-    from sac_wsi.reproduce.carry_out import Results, carry_out
-    from sac_wsi.reproduce.publish import publish
-    from sac_wsi.reproduce.render import terminal
-    from sac_wsi.reproduce.sheet import make_sheet
+    from sac_wsi.reproduce.format_table import terminal
+    from sac_wsi.reproduce.result_table import make_result_table
+    from sac_wsi.reproduce.run_table import RunCache, run_table
+    from sac_wsi.reproduce.write_files import write_files
 
-    results, failed = Results(), False
+    results, failed = RunCache(), False
     for each in targets:
-        found = carry_out(
+        found = run_table(
             each,
-            bench.run_row,
-            scale=bench.scale,
-            given=bench.inputs.given,
-            audit=bench.audit,
+            runner.run_row,
+            scale=runner.scale,
+            available=runner.inputs.available,
+            audit=runner.audit,
             results=results,
-            on_line=_counter(each),
+            on_row=_counter(each),
         )
-        sheet = make_sheet(found)
-        click.echo(terminal(sheet))
+        table = make_result_table(found)
+        click.echo(terminal(table))
         click.echo()
-        for path in publish(sheet, folder):
+        for path in write_files(table, folder):
             click.echo(str(path))
         click.echo()
         failed |= bool(found.failed)
     return failed
 
 
-def _counter(target: Target) -> Callable[[Line], None]:
+def _counter(target: Target) -> Callable[[FinishedRow], None]:
     """Return a function that prints each finished row and how many are done."""
     done = 0
 
-    def on_line(line: Line) -> None:
+    def on_row(line: FinishedRow) -> None:
         nonlocal done
         done += 1
         reason = ""
-        if line.result is not None and line.result.why_not:
-            reason = f": {'failed' if line.result.failed else 'not run'}, {line.result.why_not}"
+        if line.result is not None and line.result.reason:
+            reason = f": {'failed' if line.result.failed else 'not run'}, {line.result.reason}"
         where = f"{target.name} {done}/{len(target.rows)}"
         click.echo(f"{where}  {line.row.label}{reason}", err=True)
         sys.stderr.flush()
 
-    return on_line
+    return on_row

@@ -1,4 +1,4 @@
-"""The split that a table rests on: how many images, and what stands in two parts of it."""
+"""Check the split behind a table: its number of images, and images that are in two parts of it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class SplitAudit:
-    """duplicates  the same pixels in two parts, near those that look alike; groups: organs or patients
+    """The split of a dataset and the problems found in it.
+
+    duplicates  images with the same pixels in two parts
+    near        images in two parts that look almost the same
+    groups      organs or patients that are in two parts
     unreadable  images that were left out
-    note        what else is to be known: the test images are not the official ones
+    note        a further remark, for example that the test images are not the official ones
     """
 
     dataset: Dataset
@@ -42,11 +46,12 @@ class SplitAudit:
 
     @property
     def as_paper(self) -> bool:
-        """Whether as many images are learnt from (validation among them) and tested on."""
+        """Whether the numbers of training images (with validation) and of test images are the paper's."""
         train, val, test = PAPER_SPLITS[self.dataset]
         return (self.train + self.val, self.test) == (train + val, test)
 
     def lines(self) -> Iterator[str]:
+        """Yield the lines that describe the split."""
         train, val, test = PAPER_SPLITS[self.dataset]
         name = DATASET_NAMES[self.dataset]
         differs = "" if self.as_paper else "; NOT THE PAPER'S NUMBER OF IMAGES"
@@ -66,8 +71,8 @@ class SplitAudit:
             yield f"{name}: {self.note}"
 
 
-def audit_of(dataset: Dataset, report: Report, source: str, note: str = "") -> SplitAudit:
-    """From what ``sac-wsi data check`` finds in the set, its parts marked."""
+def audit_from_report(dataset: Dataset, report: Report, source: str, note: str = "") -> SplitAudit:
+    """Build the audit from the report of ``sac-wsi data check`` on a dataset with marked parts."""
     parts = report.summary.splits
 
     def found(kind: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where the paper contradicts itself or is silent, and what was chosen here."""
+"""What was chosen where the paper contradicts itself or leaves something open."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FOOTNOTES: dict[str, str] = {
     # of rows
     "unet": (
         "The paper quotes this row from elsewhere. Ours is the auto-prompt generator's U-Net (7,763,041 "
-        "parameters), learnt and scored alone."
+        "parameters), trained and scored alone."
     ),
     "f1-dice": (
         "One run printed twice with Dice and F1 exchanged: SAC 0-expert has F1 84.11 and Dice 84.03 in "
@@ -106,7 +106,7 @@ FOOTNOTES: dict[str, str] = {
 
 
 def numbered(keys: list[str]) -> dict[str, int]:
-    """Each footnote's number, in the order in which they are first met.
+    """Return the number of each footnote, in the order of first use.
 
     >>> numbered(["unet", "way", "unet"])
     {'unet': 1, 'way': 2}

@@ -1,30 +1,45 @@
-"""What the user has: images by set, and Meta's files of SAM by encoder."""
+"""The user's inputs: images of each dataset and SAM checkpoints, and what a run still needs."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sac_wsi.errors import RequestError
-from sac_wsi.reproduce.needs import Given
-from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset
+from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset, Run
+
+if TYPE_CHECKING:
+    from sac_wsi.reproduce.scale import Scale
 
 SAM_ENCODERS = ("vit_b", "vit_l", "vit_h")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a set lies, as ``sac-wsi data check`` takes it; ``labels`` None: beside the images."""
+    """Paths of a dataset, as for ``sac-wsi data check``; ``labels`` None: they are beside the images."""
 
     images: Path
     labels: Path | None = None
 
 
 @dataclass(frozen=True)
+class Available:
+    """What the user has.
+
+    sam   encoders with a SAM checkpoint: "vit_b", "vit_l", "vit_h"
+    data  datasets
+    """
+
+    sam: Set[str] = frozenset()
+    data: Set[Dataset] = frozenset()
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """test: images to score on, in the place of the set's own test part."""
+    """All inputs. ``test``: images to score on, instead of the test part of ``data``."""
 
     data: Mapping[Dataset, Place] = field(default_factory=dict)
     test: Mapping[Dataset, Place] = field(default_factory=dict)
@@ -33,28 +48,49 @@ class Inputs:
     def __post_init__(self) -> None:
         if alone := sorted(self.test.keys() - self.data.keys()):
             raise RequestError(
-                f"--test {alone[0]} stands alone: needed images to learn from, too. Pass --data "
+                f"--test {alone[0]} stands alone: needed training images, too. Pass --data "
                 f"{alone[0]}=IMAGES[,LABELS]."
             )
 
     @property
-    def given(self) -> Given:
-        return Given(self.sam.keys(), self.data.keys())
+    def available(self) -> Available:
+        """What the user has, by name."""
+        return Available(self.sam.keys(), self.data.keys())
+
+
+def missing_inputs(run: Run, scale: Scale, given: Available) -> str:
+    """Return what the user must still pass for a run, or "" if nothing is missing.
+
+    At small scale nothing is missing: encoders start from random weights, and synthetic images replace a
+    dataset.
+
+    >>> from sac_wsi.reproduce.scale import PAPER_SCALE
+    >>> missing_inputs(Run("dsb", "sam", experts=1), PAPER_SCALE, Available(data={"dsb"}))
+    'needs sam_vit_h: pass --sam-checkpoint FILE'
+    """
+    if not scale.from_sam:
+        return ""
+    needs = []
+    if run.encoder and run.encoder not in given.sam:
+        needs.append(f"needs {run.sam_model}: pass --sam-checkpoint FILE")
+    if run.dataset not in given.data:
+        needs.append(f"needs {DATASET_NAMES[run.dataset]}: pass --data {run.dataset}=FOLDER")
+    return "; ".join(needs)
 
 
 def places(option: str, words: Sequence[str]) -> dict[Dataset, Place]:
-    """Of all ``--data`` or ``--test``: SET=IMAGES[,LABELS]."""
+    """Parse all ``--data`` or ``--test`` options: SET=IMAGES[,LABELS]."""
     found: dict[Dataset, Place] = {}
     for word in words:
-        name, equals, told = word.partition("=")
-        if not equals or not told:
+        name, equals, paths = word.partition("=")
+        if not equals or not paths:
             raise RequestError(
                 f"{option} {word}: needed SET=IMAGES[,LABELS], such as {option} monuseg=images,annotations."
             )
         dataset = _dataset(option, name)
         if dataset in found:
             raise RequestError(f"{option} names {dataset} twice: give one of the two.")
-        found[dataset] = _place(option, told)
+        found[dataset] = _place(option, paths)
     return found
 
 
@@ -67,12 +103,12 @@ def _dataset(option: str, name: str) -> Dataset:
     raise RequestError(f"{option}: there is no set {name!r}. {hint}")
 
 
-def _place(option: str, told: str) -> Place:
-    """A path may have a comma in it."""
-    images, comma, labels = (told, "", "") if Path(told).exists() else told.partition(",")
+def _place(option: str, text: str) -> Place:
+    """Parse IMAGES[,LABELS]. A path may contain a comma."""
+    images, comma, labels = (text, "", "") if Path(text).exists() else text.partition(",")
     if comma and not labels:
         raise RequestError(
-            f"{option} {told}: the labels behind the comma are missing. Add them, or leave it out."
+            f"{option} {text}: the labels after the comma are missing. Add them, or remove the comma."
         )
     for path in filter(None, (images, labels)):
         if not Path(path).exists():
@@ -81,7 +117,7 @@ def _place(option: str, told: str) -> Place:
 
 
 def sam_files(paths: Sequence[Path]) -> dict[str, Path]:
-    """Each by the encoder that is in it, whatever its name."""
+    """Return the checkpoints by the encoder that they contain; file names do not matter."""
     from sac_wsi.model.nets.sam import encoder_of, read_sam_file  # torch: not where no file is given
 
     found: dict[str, Path] = {}

@@ -1,4 +1,4 @@
-"""Every number that the paper prints."""
+"""All numbers that the paper prints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PaperTable:
     rows: Mapping[str, tuple[float | None, ...]]
 
     def row(self, name: str, prefix: str = "") -> dict[str, float | None]:
-        """The numbers of a row by column, of the columns that begin with ``prefix``, without it.
+        """Return a row's numbers by column. Only columns with the prefix are returned, without the prefix.
 
         >>> paper_tables()[4].row("SAM-FT 0-point 3-expert", "dsb_")
         {'f1': 90.77, 'iou': 82.52, 'dice': 90.07}
@@ -30,12 +30,12 @@ class PaperTable:
 
 @cache
 def paper_tables() -> Mapping[int, PaperTable]:
-    """By the paper's own numbering, 1 to 8."""
-    told = json.loads((files(__package__) / "paper.json").read_text(encoding="utf-8"))
+    """Return the tables by their number in the paper, 1 to 8."""
+    content = json.loads((files(__package__) / "paper.json").read_text(encoding="utf-8"))
     return {
         int(name.split("_")[0].removeprefix("table")): PaperTable(
             tuple(table["columns"]), {row: tuple(values) for row, values in table["rows"].items()}
         )
-        for name, table in told.items()
+        for name, table in content.items()
         if name.startswith("table")
     }

@@ -1,4 +1,4 @@
-"""What a run gave."""
+"""The result of a run, and the parameter counts of Table 6."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Protocol
 from sac_wsi.evaluate.metrics import Scores
 
 if TYPE_CHECKING:
+    from sac_wsi.model.nets.sizes import Family
     from sac_wsi.reproduce.rows import Row
 
 
 @dataclass(frozen=True)
-class RowResult:
-    """``scores``, or ``why_not``: needs something that is not at hand.
+class RunResult:
+    """Either the ``scores`` of a run or the ``reason`` why there are none.
 
-    failed       it was tried, and ``why_not`` says what went wrong
-    checkpoint   the file that was scored
+    failed       the run started, and ``reason`` is its error
+    checkpoint   file of the scored weights
     dice_curve   (epoch, mean Dice on the validation images), in order
     """
 
     scores: Scores | None = None
-    why_not: str = ""
+    reason: str = ""
     seconds_per_epoch: float | None = None
     train_minutes: float | None = None
     checkpoint: str = ""
@@ -29,11 +30,30 @@ class RowResult:
     failed: bool = False
 
     def __post_init__(self) -> None:
-        if (self.scores is None) != bool(self.why_not):
+        if (self.scores is None) != bool(self.reason):
             raise ValueError("a result has scores or says why not, and not both")
 
 
 class RunRow(Protocol):
-    def __call__(self, row: Row) -> RowResult:
-        """Train (or go on, or find what is finished) and score ``row.run``, which is never None."""
+    """A function that trains and scores one row."""
+
+    def __call__(self, row: Row) -> RunResult:
+        """Train ``row.run`` (or continue, or use its finished weights) and score it. It is never None."""
         ...
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Numbers of parameters, as in Table 6."""
+
+    trainable: int
+    frozen: int
+    total: int
+
+
+def count_parameters(family: Family, encoder: str = "vit_h") -> ParameterCounts:
+    """Count the parameters as the paper does, on tensors that hold no memory."""
+    from sac_wsi.model.nets.counts import paper_counts
+
+    found = paper_counts(family, encoder)
+    return ParameterCounts(found.trainable, found.frozen, found.total)

@@ -1,4 +1,4 @@
-"""A row of the paper and a table of rows, and how they are made from what the paper prints."""
+"""Rows and tables of the paper, built from its printed numbers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Row:
 
     name     as the paper prints it
     paper    its numbers by column; per cent, seconds, parameters
-    run      None: quoted by the paper and not run here either, or counted
+    run      None if the paper quotes the row from elsewhere, or if its parameters are counted
     counted  Table 6: the family whose parameters are counted
     notes    keys of footnotes
-    dataset  where it was scored, also of a row that is quoted
+    dataset  dataset of the scores, also for a quoted row
     """
 
     name: str
@@ -41,17 +41,18 @@ class Row:
 
     @property
     def quoted(self) -> bool:
+        """Whether the paper quotes the row from elsewhere, so that it is not run."""
         return self.run is None and self.counted is None
 
     @property
     def label(self) -> str:
-        """Unlike any other in the table."""
+        """A label that is unique in the table."""
         return f"{self.name} ({self.reading})" if self.reading else self.name
 
 
 @dataclass(frozen=True)
 class Target:
-    """What ``sac-wsi reproduce`` makes. ``notes`` are keys of footnotes of all rows."""
+    """A table or figure that ``sac-wsi reproduce`` makes. ``notes`` are keys of footnotes on all rows."""
 
     name: str
     title: str
@@ -62,14 +63,14 @@ class Target:
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
-        """Of the rows that are run."""
+        """The datasets of the rows that are run."""
         return tuple(dict.fromkeys(row.run.dataset for row in self.rows if row.run is not None))
 
 
 # --- runs ----------------------------------------------------------------------------------------
 
 
-def run_with(
+def make_run(
     dataset: Dataset,
     family: Family,
     points: int = 0,
@@ -79,6 +80,7 @@ def run_with(
     encoder: str = "vit_h",
     mask_loss: MaskLoss = "focal_dice",
 ) -> Run:
+    """Return a run; settings that its family does not have are left empty."""
     chosen = way if points else ""
     return Run(
         dataset, family, encoder, chosen, points, experts, "" if family in ("sam", "unet") else mask_loss
@@ -86,16 +88,17 @@ def run_with(
 
 
 def unet(dataset: Dataset) -> Run:
-    return run_with(dataset, "unet", encoder="")
+    """Return the run of the U-Net alone."""
+    return make_run(dataset, "unet", encoder="")
 
 
-def run_of(name: str, dataset: Dataset) -> Run:
-    """Of a name that tells all: "SAM-FT 1-point 3-expert"."""
+def run_named(name: str, dataset: Dataset) -> Run:
+    """Return the run of a full name such as "SAM-FT 1-point 3-expert"."""
     found = _PROMPTED.fullmatch(name)
     if found is None:
-        raise ValueError(f"{name!r} does not tell its prompts: needed MODEL n-point n-expert")
+        raise ValueError(f"{name!r} does not state its prompts: needed MODEL n-point n-expert")
     family, points, experts = found.groups()
-    return run_with(dataset, _FAMILIES[family], int(points), int(experts))
+    return make_run(dataset, _FAMILIES[family], int(points), int(experts))
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -108,7 +111,7 @@ def rows_of(
     notes: Mapping[str, tuple[str, ...]],
     prefix: str = "",
 ) -> tuple[Row, ...]:
-    """Every row that the paper prints; those without a run are quoted."""
+    """Return every row that the paper prints in a table; rows without a run are quoted."""
     printed = paper_tables()[table]
     unknown = (runs.keys() | notes.keys()) - printed.rows.keys()
     if unknown:
@@ -125,8 +128,8 @@ def rows_of(
     )
 
 
-def both_readings(rows: tuple[Row, ...], as_named: Mapping[str, Run]) -> tuple[Row, ...]:
-    """A second row behind each whose name tells of another run than its numbers."""
+def add_second_reading(rows: tuple[Row, ...], as_named: Mapping[str, Run]) -> tuple[Row, ...]:
+    """Add a second row after each row whose name and numbers belong to different runs."""
     found: list[Row] = []
     for row in rows:
         if row.name not in as_named:

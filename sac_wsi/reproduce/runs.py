@@ -1,4 +1,4 @@
-"""What is trained and scored. Rows whose runs are equal are one run, whatever the paper calls them."""
+"""What is trained and scored. Rows with equal runs share one run, whatever the paper calls them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NOT_SAM: tuple[Family, ...] = ("unet",)
 
 @dataclass(frozen=True)
 class Run:
-    """One model, learnt and scored on one set with one kind of prompts.
+    """One model, trained and scored on one dataset with one kind of prompts.
 
     encoder    "" for the U-Net, which has none
     way        of choosing automatic points: "O" centres of regions, "R" at random; "" without points
     points     n positive and n negative automatic points
-    experts    points from the truth, standing in for a person, in training as in the test
-    mask_loss  "" where no mask decoder learns
+    experts    points from the true labels, in place of a person's, in training and test
+    mask_loss  "" if no mask decoder is trained
     """
 
     dataset: Dataset
@@ -38,7 +38,7 @@ class Run:
     mask_loss: MaskLoss | Literal[""] = ""
 
     def __post_init__(self) -> None:
-        # one way of writing each run, so that equal runs are found to be equal
+        # only one spelling of each run, so that equal runs compare equal
         if bool(self.encoder) == (self.family in NOT_SAM):
             raise ValueError(f"{self}: every family but the U-Net has an encoder")
         if bool(self.way) != bool(self.points):
@@ -48,17 +48,17 @@ class Run:
 
     @property
     def learns(self) -> bool:
-        """Everything but SAM as it is."""
+        """Whether it is trained: all but the unchanged SAM."""
         return self.family != "sam"
 
     @property
     def sam_model(self) -> str:
-        """Meta's file that it starts from, by its name in ``sac-wsi models list``; "" for none."""
+        """Name of Meta's checkpoint in ``sac-wsi models list`` that the run starts from; "" for none."""
         return f"sam_{self.encoder}" if self.encoder else ""
 
     @property
     def name(self) -> str:
-        """Names a folder.
+        """The name of the run's folder.
 
         >>> Run("monuseg", "sac", "vit_h", "R", 1, 3, "focal_dice").name
         'monuseg-sac-vit_h-R1-expert3-focal_dice'
@@ -69,7 +69,7 @@ class Run:
         return "-".join(part for part in parts if part)
 
     def point_settings(self, seed: int = 0) -> PointSettings:
-        """The automatic points, for training and test alike."""
-        from sac_wsi.model.points.prompts import PointSettings  # scipy: the command line's help does without
+        """Return the settings of the automatic points, for training and test."""
+        from sac_wsi.model.points.prompts import PointSettings  # imports scipy, which --help does not need
 
         return PointSettings(self.way or "O", positive=self.points, negative=self.points, seed=seed)

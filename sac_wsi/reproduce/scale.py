@@ -1,4 +1,4 @@
-"""As the paper did it, or so small that every row's code runs in minutes and no number means anything."""
+"""The paper's scale, or a scale so small that all code runs in minutes and no number means anything."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ if TYPE_CHECKING:
     from sac_wsi.reproduce.runs import Run
 
 SMALL_WARNING = (
-    "SCALE SMALL: THESE NUMBERS MEAN NOTHING. A tiny encoder learnt from nothing for a few steps; they show "
-    "only that the code of every row runs."
+    "SCALE SMALL: THESE NUMBERS MEAN NOTHING. A tiny encoder was trained from random weights for a few "
+    "steps; they show only that the code of every row runs."
 )
 
 
 @dataclass(frozen=True)
 class Scale:
-    """encoder      put in the place of every encoder, without weights of SAM; "": as the row says
-    tile_px        side of the input; 0: SAM's own
-    prompter_width first filters of the U-Net; 0: the paper's
-    steps          of training; 0: the paper's epochs, as ``recipe`` says
+    """Sizes of the models and of the training.
+
+    encoder        replaces every encoder, without weights of SAM; "": the row's own
+    tile_px        side of the input in pixels; 0: SAM's own
+    prompter_width filters of the first layer of the U-Net; 0: the paper's
+    steps          training steps; 0: the epochs in ``training_config``
     mpp            micrometres per pixel; 0: the set's own
     """
 
@@ -34,24 +36,25 @@ class Scale:
 
     @property
     def warning(self) -> str:
+        """The warning to show with the numbers, or ""."""
         return SMALL_WARNING if self.name == "small" else ""
 
     @property
     def side_px(self) -> int:
-        """Of the input."""
+        """Side of the input in pixels."""
         return self.tile_px or paper_size("sac", "vit_h").tile_px
 
     @property
     def from_sam(self) -> bool:
-        """Whether encoders begin with Meta's weights."""
+        """Whether encoders start from Meta's weights."""
         return not self.encoder
 
     def of(self, run: Run) -> Run:
-        """The run at this scale."""
+        """Return the run at this scale."""
         return replace(run, encoder=self.encoder) if self.encoder and run.encoder else run
 
     def size(self, run: Run) -> ModelSize:
-        """Of the model of a run."""
+        """Return the size of a run's model."""
         size = paper_size(run.family, self.encoder or run.encoder or "vit_h")
         return replace(
             size,

@@ -1,7 +1,7 @@
-"""What each row of the paper is: the run behind it, or that it is quoted from elsewhere.
+"""The paper's tables: for each row the run behind it, or that the paper quotes it from elsewhere.
 
-Rows are the paper's, in its order. Where a row's name and its numbers tell of different runs, there is a
-row for each reading.
+Rows are in the paper's order. If the name and the numbers of a row belong to different runs, there is a row
+for each of them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from sac_wsi.errors import RequestError
 from sac_wsi.reproduce.paper import paper_tables
-from sac_wsi.reproduce.rows import Row, Target, both_readings, rows_of, run_of, run_with, unet
+from sac_wsi.reproduce.rows import Row, Target, add_second_reading, make_run, rows_of, run_named, unet
 
 if TYPE_CHECKING:
     from sac_wsi.model.nets.sizes import Family
     from sac_wsi.reproduce.runs import Dataset
 
-_SAC = run_of("LoRA 1-point 0-expert", "monuseg")
+_SAC = run_named("LoRA 1-point 0-expert", "monuseg")
 _TRAINED = ("measures", "recipe", "prompts", "way")
 
 
@@ -28,9 +28,9 @@ def _table_1() -> Target:
         "monuseg",
         {
             "U-Net": unet("monuseg"),
-            "SAM 1-expert": run_of("SAM 0-point 1-expert", "monuseg"),
-            "SAM-FT 1-expert": run_of("SAM-FT 1-point 1-expert", "monuseg"),
-            "MSA 1-expert": run_of("MSA 0-point 1-expert", "monuseg"),
+            "SAM 1-expert": run_named("SAM 0-point 1-expert", "monuseg"),
+            "SAM-FT 1-expert": run_named("SAM-FT 1-point 1-expert", "monuseg"),
+            "MSA 1-expert": run_named("MSA 0-point 1-expert", "monuseg"),
             "SAC 0-expert": _SAC,
         },
         {
@@ -50,10 +50,10 @@ def _table_2() -> Target:
         "dsb",
         {
             "U-Net": unet("dsb"),
-            "SAM 1-expert": run_of("SAM 0-point 1-expert", "dsb"),
-            "SAM-FT 1-expert": run_of("SAM-FT 0-point 0-expert", "dsb"),
-            "MSA 1-expert": run_of("MSA 0-point 1-expert", "dsb"),
-            "SAC 0-expert": run_of("LoRA 1-point 0-expert", "dsb"),
+            "SAM 1-expert": run_named("SAM 0-point 1-expert", "dsb"),
+            "SAM-FT 1-expert": run_named("SAM-FT 0-point 0-expert", "dsb"),
+            "MSA 1-expert": run_named("MSA 0-point 1-expert", "dsb"),
+            "SAC 0-expert": run_named("LoRA 1-point 0-expert", "dsb"),
         },
         {
             "U-Net": ("unet",),
@@ -62,7 +62,7 @@ def _table_2() -> Target:
             "SAC 0-expert": ("one-point",),
         },
     )
-    rows = both_readings(rows, {"SAM-FT 1-expert": run_of("SAM-FT 0-point 1-expert", "dsb")})
+    rows = add_second_reading(rows, {"SAM-FT 1-expert": run_named("SAM-FT 0-point 1-expert", "dsb")})
     return Target("table2", "Table 2: DSB 2018", rows, (*_TRAINED, "dsb-split"))
 
 
@@ -77,7 +77,7 @@ def _table_3() -> Target:
         "LoRA 1-point 0-expert": ("f1-dice",),
     }
     notes |= {name: ("no-prompt",) for name in names if name.endswith(" 0-point 0-expert")}
-    rows = rows_of(3, "monuseg", {name: run_of(name, "monuseg") for name in names}, notes)
+    rows = rows_of(3, "monuseg", {name: run_named(name, "monuseg") for name in names}, notes)
     return Target("table3", "Table 3: prompts, MoNuSeg", rows, (*_TRAINED, "validation"))
 
 
@@ -94,10 +94,10 @@ def _table_4() -> Target:
         },
     }
 
-    def part(dataset: Dataset, told: str) -> tuple[Row, ...]:
-        runs = {name: run_of(name, dataset) for name in names}
+    def part(dataset: Dataset, title: str) -> tuple[Row, ...]:
+        runs = {name: run_named(name, dataset) for name in names}
         rows = rows_of(4, dataset, runs, notes[dataset], f"{dataset}_")
-        return tuple(replace(row, name=f"{told}: {row.name}") for row in rows)
+        return tuple(replace(row, name=f"{title}: {row.name}") for row in rows)
 
     rows = (*part("monuseg", "MoNuSeg"), *part("dsb", "DSB"))
     return Target(
@@ -111,16 +111,16 @@ def _table_4() -> Target:
 def _table_5() -> Target:
     names = paper_tables()[5].rows
     as_named = {
-        name: run_with("monuseg", "sam-ft", int(name.split("-")[1]), way="O" if name[0] == "O" else "R")
+        name: make_run("monuseg", "sam-ft", int(name.split("-")[1]), way="O" if name[0] == "O" else "R")
         for name in names
     }
     by_numbers = {
-        "R-1-point": run_of("SAM-FT 1-point 1-expert", "monuseg"),
-        "R-3-point": run_of("SAM-FT 1-point 3-expert", "monuseg"),
-        "R-256-point": run_of("SAM-FT 3-point 3-expert", "monuseg"),
+        "R-1-point": run_named("SAM-FT 1-point 1-expert", "monuseg"),
+        "R-3-point": run_named("SAM-FT 1-point 3-expert", "monuseg"),
+        "R-256-point": run_named("SAM-FT 3-point 3-expert", "monuseg"),
     }
     notes = {name: ("table5-names",) if name in by_numbers else ("table5-o",) for name in names}
-    rows = both_readings(
+    rows = add_second_reading(
         rows_of(5, "monuseg", as_named | by_numbers, notes), {name: as_named[name] for name in by_numbers}
     )
     rows = tuple(
@@ -164,7 +164,7 @@ def _table_8() -> Target:
     rows = rows_of(
         8,
         "glas",
-        {"U-Net": unet("glas"), "SAC 0-expert": run_of("LoRA 1-point 0-expert", "glas")},
+        {"U-Net": unet("glas"), "SAC 0-expert": run_named("LoRA 1-point 0-expert", "glas")},
         {
             "U-Net": ("unet",),
             "MedT": ("medt",),
@@ -179,7 +179,7 @@ _NO_NUMBERS: dict[str, float | None] = {"f1": None, "iou": None, "dice": None}
 
 
 def _figure_4() -> Target:
-    """The runs of Table 1, by epoch."""
+    """Return the runs of Table 1 with their curves by epoch."""
     of_table_1 = {row.name: row for row in _table_1().rows}
     names = {"SAM-FT": "SAM-FT 1-expert", "MSA": "MSA 1-expert", "SAC": "SAC 0-expert"}
     rows = tuple(
@@ -233,7 +233,7 @@ TARGETS: dict[str, Target] = {
 
 
 def target(name: str) -> Target:
-    """By its name on the command line."""
+    """Return the target with a name of the command line."""
     if name in TARGETS:
         return TARGETS[name]
     near = difflib.get_close_matches(name, TARGETS, n=1)

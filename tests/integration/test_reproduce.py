@@ -21,12 +21,12 @@ from sac_wsi.model.nets.sam import build_sam
 from sac_wsi.model.predict.features import one_thread
 from sac_wsi.reproduce.inputs import Inputs, places
 from sac_wsi.reproduce.paper import paper_tables
-from sac_wsi.reproduce.recipe import read_changes
+from sac_wsi.reproduce.row_runner import RowRunner
 from sac_wsi.reproduce.rows import Row
-from sac_wsi.reproduce.run_row import Bench
 from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import Scale
 from sac_wsi.reproduce.tables import TARGETS
+from sac_wsi.reproduce.training_config import read_overrides
 from sac_wsi.testing.datasets import make_folders
 
 TARGETS_HERE = ("table1", "table6", "figure4", "losses")
@@ -88,8 +88,8 @@ def test_curves_are_those_of_the_log(small):
         [model, epoch] for model in ("SAM-FT", "MSA", "SAC") for epoch in ("1", "2")
     ]
     log = (folder / OUT / "monuseg-sam-ft-vit_nano-R1-expert1-focal_dice" / "log.jsonl").read_text()
-    told = [json.loads(line) for line in log.splitlines()]
-    dice = [line["values"]["dice"] for line in told if line["kind"] == "validation"]
+    events = [json.loads(line) for line in log.splitlines()]
+    dice = [line["values"]["dice"] for line in events if line["kind"] == "validation"]
     assert [float(line.split(",")[2]) for line in lines[:2]] == pytest.approx(
         [100 * d for d in dice], abs=1e-3
     )
@@ -141,7 +141,7 @@ def test_killed_in_the_middle_it_goes_on(sac, tmp_path):
     ]
 
 
-def test_a_row_that_fails_is_told_and_the_exit_code_says_so(tmp_path):
+def test_a_failed_row_is_reported_and_sets_the_exit_code(tmp_path):
     wild = [f"schedule.{name}" for name in ("learning_rate=1e30", "clip_norm=1e30", "warmup_steps=0")]
     settings = [word for change in wild for word in ("--set", change)]
     done = called("table7", *SMALL, *settings, cwd=tmp_path)
@@ -156,15 +156,15 @@ def test_without_weights_and_images_rows_say_what_they_need(tmp_path):
     assert (
         "table1 10/10  SAC 0-expert: not run, needs sam_vit_h: pass --sam-checkpoint FILE; needs" in done.err
     )
-    told = " ".join(done.out.split())
-    assert "- not run: needs MoNuSeg: pass --data monuseg=FOLDER: U-Net" in told
-    assert "needs sam_vit_l: pass --sam-checkpoint FILE" in told
-    assert "84.11" in told
+    shown = " ".join(done.out.split())
+    assert "- not run: needs MoNuSeg: pass --data monuseg=FOLDER: U-Net" in shown
+    assert "needs sam_vit_l: pass --sam-checkpoint FILE" in shown
+    assert "84.11" in shown
     assert (tmp_path / "runs/reproduce/paper/table1.md").exists()
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("table1", "--data", "monusag=."), r"'monusag'. Did you mean monuseg\?"),
         (("table1", "--data", "monuseg=nowhere"), "nowhere does not exist"),
@@ -177,9 +177,9 @@ def test_without_weights_and_images_rows_say_what_they_need(tmp_path):
         (("table1", "--set", "schedule.batch"), r"needed section\.key=value"),
     ],
 )
-def test_requests_that_cannot_be(tmp_path, args, told):
+def test_requests_that_cannot_be(tmp_path, args, message):
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         called(*args, cwd=tmp_path)
     assert not (tmp_path / "runs").exists()
 
@@ -201,7 +201,7 @@ QUICK = [f"schedule.{each}" for each in ("epochs=1", "epoch_steps=1", "accumulat
 
 
 @pytest.fixture
-def bench(tmp_path):
+def runner(tmp_path):
     torch.manual_seed(1)
     torch.save(build_sam("vit_nano", 64).state_dict(), tmp_path / "nano.pth")
     learn = make_folders(tmp_path / "learn", [f"image{i}" for i in range(6)])
@@ -211,48 +211,50 @@ def bench(tmp_path):
         places("--data", words[:1]), places("--test", words[1:]), {"vit_nano": tmp_path / "nano.pth"}
     )
     with one_thread():
-        yield Bench(STAMP, inputs, tmp_path / "out", read_changes([*QUICK, "schedule.crop_px=0"]))
+        yield RowRunner(STAMP, inputs, tmp_path / "out", read_overrides([*QUICK, "schedule.crop_px=0"]))
 
 
-def result(bench, run):
-    return bench.run_row(Row("any", {}, run))
+def result(runner, run):
+    return runner.run_row(Row("any", {}, run))
 
 
-def test_sam_is_scored_as_it_is(bench, tmp_path, monkeypatch):
+def test_sam_is_scored_as_it_is(runner, tmp_path, monkeypatch):
     """Its checkpoint has the tile that SAM's has: 64 patches a side."""
     monkeypatch.setattr("sac_wsi.reproduce.scale.Scale.side_px", 512)
-    found = result(bench, Run("monuseg", "sam", "vit_nano", experts=2))
+    found = result(runner, Run("monuseg", "sam", "vit_nano", experts=2))
     assert found.checkpoint == str(tmp_path / "nano.pth")
     assert [image.name for image in found.scores.images] == ["a", "b", "c"]
     assert not found.dice_curve
 
 
 @pytest.mark.parametrize("family", ["sac", "msa", "sam-ft"])
-def test_over_weights_of_sam_what_the_paper_trains_is_trained(bench, tmp_path, family):
+def test_over_weights_of_sam_what_the_paper_trains_is_trained(runner, tmp_path, family):
     run = Run("monuseg", family, "vit_nano", "O", 3, 1, "focal_dice")
-    found = result(bench, run)
+    found = result(runner, run)
     assert len(found.scores.images) == 3
     assert found.seconds_per_epoch is not None
     assert len(found.dice_curve) == 1
     card = read_header(Path(found.checkpoint)).card
     assert (card.kind, card.base, card.size.family) == ("trained", "nano.pth", family)
-    assert (card.inference.points.way, card.inference.points.positive) == ("O", 3)
-    assert bench.audit("monuseg").test == 3
-    again = result(bench, run)
+    assert (card.inference.points.mode, card.inference.points.positive) == ("O", 3)
+    assert runner.audit("monuseg").test == 3
+    again = result(runner, run)
     assert again == found
 
 
-def test_images_that_cannot_be_read(bench, tmp_path):
+def test_images_that_cannot_be_read(runner, tmp_path):
     (tmp_path / "test" / "images" / "b.png").write_bytes(b"no image")
     run = Run("monuseg", "unet", "")
     with pytest.raises(DataError, match=r"b\.png"):
-        result(bench, run)
-    told = []
-    bench = Bench(STAMP, bench.inputs, tmp_path / "skipping", read_changes([*QUICK, "data.skip_bad=true"]))
-    object.__setattr__(bench.watch, "on_bad", told.append)
-    assert [image.name for image in result(bench, run).scores.images] == ["a", "c"]
-    assert len(told) == 1
-    assert len(bench.audit("monuseg").unreadable) == 1
+        result(runner, run)
+    left_out = []
+    runner = RowRunner(
+        STAMP, runner.inputs, tmp_path / "skipping", read_overrides([*QUICK, "data.skip_bad=true"])
+    )
+    object.__setattr__(runner.callbacks, "on_bad", left_out.append)
+    assert [image.name for image in result(runner, run).scores.images] == ["a", "c"]
+    assert len(left_out) == 1
+    assert len(runner.audit("monuseg").unreadable) == 1
 
 
 @pytest.mark.long

@@ -35,7 +35,7 @@ ALLOWED = {
     "train/tiatoolbox_stain.py": {"tiatoolbox"},
     "model": HEAVY - {"tiatoolbox"},
     "train": {"torch"},
-    "reproduce/tiny.py": {"torch"},
+    "reproduce/untrained.py": {"torch"},
 }
 """The model and its training run where there are no slides: on a bare machine with a GPU."""
 NOT_WHERE_THERE_IS_NO_SLIDE = {"zarr", "openslide", "tiatoolbox", "dask", "distributed", "tifffile"}

@@ -1,4 +1,4 @@
-"""Results that nobody had to train for."""
+"""RunCache that nobody had to train for."""
 
 import math
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sac_wsi.evaluate.metrics import score_image, summarise
-from sac_wsi.reproduce.carry_out import carry_out
-from sac_wsi.reproduce.needs import Given
-from sac_wsi.reproduce.results import RowResult
-from sac_wsi.reproduce.sheet import make_sheet
+from sac_wsi.reproduce.inputs import Available
+from sac_wsi.reproduce.result_table import make_result_table
+from sac_wsi.reproduce.results import RunResult
+from sac_wsi.reproduce.run_table import run_table
 from sac_wsi.reproduce.tables import target
 
 LABELS = np.kron(np.arange(12).reshape(3, 4), np.ones((6, 7), int))
@@ -38,7 +38,7 @@ class Trainer:
     def __call__(self, row):
         self.asked.append(row.run)
         n = len(self.asked)
-        return RowResult(
+        return RunResult(
             scores=scores_of(n % 4),
             seconds_per_epoch=10.0 + n,
             train_minutes=2.5 if row.run.learns else None,
@@ -59,14 +59,14 @@ def trainer():
 
 @pytest.fixture
 def everything():
-    return Given(sam={"vit_b", "vit_l", "vit_h"}, data={"monuseg", "dsb", "glas"})
+    return Available(sam={"vit_b", "vit_l", "vit_h"}, data={"monuseg", "dsb", "glas"})
 
 
 @pytest.fixture
-def sheet_of(trainer, everything):
-    """The sheet of a target, everything at hand unless said otherwise."""
+def table_of(trainer, everything):
+    """The table of a target, with all inputs available by default."""
 
     def make(name, run_row=trainer, **options):
-        return make_sheet(carry_out(target(name), run_row, **{"given": everything, **options}))
+        return make_result_table(run_table(target(name), run_row, **{"available": everything, **options}))
 
     return make

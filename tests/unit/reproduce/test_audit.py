@@ -3,7 +3,7 @@ import pytest
 
 from sac_wsi.datasets.check import check_dataset
 from sac_wsi.datasets.sample import DataSet, Sample
-from sac_wsi.reproduce.audit import SplitAudit, audit_of
+from sac_wsi.reproduce.audit import SplitAudit, audit_from_report
 
 
 def sample(name, split, rgb, group):
@@ -23,7 +23,7 @@ def report():
 
 
 def test_from_what_data_check_finds(report):
-    found = audit_of("glas", report, "folder", note="a sample")
+    found = audit_from_report("glas", report, "folder", note="a sample")
     assert (found.train, found.val, found.test) == (2, 1, 3)
     assert len(found.duplicates) == 1
     assert "again" in found.duplicates[0]

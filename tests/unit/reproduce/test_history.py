@@ -7,9 +7,9 @@ def line(kind, step, seconds, **values):
     return json.dumps({"kind": kind, "step": step, "seconds": seconds, "values": values})
 
 
-def test_nothing_learnt(tmp_path):
-    told = read_history(tmp_path / "log.jsonl", 1)
-    assert (told.seconds_per_epoch, told.minutes, told.curve) == (None, 0, ())
+def test_no_training(tmp_path):
+    past = read_history(tmp_path / "log.jsonl", 1)
+    assert (past.seconds_per_epoch, past.minutes, past.curve) == (None, 0, ())
 
 
 def test_validation_every_third_epoch():
@@ -17,10 +17,10 @@ def test_validation_every_third_epoch():
         *(line("train", 30, 60), line("validation", 30, 66, dice=0.5)),
         *(line("train", 60, 126), line("validation", 60, 130, dice=0.7)),
     ]
-    told = history(lines, 3)
-    assert told.seconds_per_epoch == 20
-    assert told.curve == ((3, 0.5), (6, 0.7))
-    assert told.minutes == 130 / 60
+    past = history(lines, 3)
+    assert past.seconds_per_epoch == 20
+    assert past.curve == ((3, 0.5), (6, 0.7))
+    assert past.minutes == 130 / 60
 
 
 def test_an_epoch_that_was_done_twice_counts_once():

@@ -26,7 +26,7 @@ def test_where_sets_lie(folders):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["images"], r"--data images: needed SET=IMAGES\[,LABELS\]"),
         (["monuseg="], "needed SET=IMAGES"),
@@ -34,12 +34,12 @@ def test_where_sets_lie(folders):
         (["tnbc=images"], "There are: monuseg, dsb, glas."),
         (["monuseg=nowhere"], "nowhere does not exist"),
         (["monuseg=images,nowhere"], "nowhere does not exist"),
-        (["monuseg=images,"], "labels behind the comma are missing"),
+        (["monuseg=images,"], "labels after the comma are missing"),
         (["dsb=images", "dsb=labels"], "names dsb twice"),
     ],
 )
-def test_sets_that_are_none(folders, words, told):
-    with pytest.raises(RequestError, match=told):
+def test_sets_that_are_none(folders, words, message):
+    with pytest.raises(RequestError, match=message):
         places("--data", words)
 
 

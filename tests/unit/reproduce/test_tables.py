@@ -8,7 +8,7 @@ import pytest
 from sac_wsi.errors import RequestError
 from sac_wsi.reproduce.footnotes import FOOTNOTES
 from sac_wsi.reproduce.paper import paper_tables
-from sac_wsi.reproduce.rows import run_of
+from sac_wsi.reproduce.rows import run_named
 from sac_wsi.reproduce.runs import MaskLoss, Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS, target
@@ -137,7 +137,7 @@ def test_each_contradiction_is_a_footnote_where_it_belongs():
     assert "table6-unet" in target("table6").notes
 
 
-def test_a_run_is_written_in_one_way_only():
+def test_each_run_has_one_spelling_only():
     for wrong in (
         {"encoder": ""},
         {"points": 1},
@@ -148,8 +148,8 @@ def test_a_run_is_written_in_one_way_only():
     ):
         with pytest.raises(ValueError, match="Run"):
             Run(**{"dataset": "dsb", "family": "sac", "mask_loss": "focal_dice", **wrong})
-    with pytest.raises(ValueError, match="does not tell its prompts"):
-        run_of("SAC 0-expert", "dsb")
+    with pytest.raises(ValueError, match="does not state its prompts"):
+        run_named("SAC 0-expert", "dsb")
 
 
 def test_names_of_runs_are_names_of_folders():
@@ -161,8 +161,8 @@ def test_names_of_runs_are_names_of_folders():
 
 def test_points():
     points = Run("dsb", "sam-ft", "vit_h", "O", 256, 0, "focal_dice").point_settings(seed=3)
-    assert (points.way, points.positive, points.negative, points.seed) == ("O", 256, 256, 3)
-    assert run_of("LoRA 0-point 1-expert", "dsb").point_settings().positive == 0
+    assert (points.mode, points.positive, points.negative, points.seed) == ("O", 256, 256, 3)
+    assert run_named("LoRA 0-point 1-expert", "dsb").point_settings().positive == 0
 
 
 def test_sizes():
@@ -184,7 +184,7 @@ def test_losses_are_those_of_training():
     assert get_args(MaskLoss) == get_args(get_type_hints(ObjectiveSettings)["mask_loss"])
 
 
-def test_what_there_is_can_be_told_without_heavy_libraries():
+def test_the_targets_can_be_listed_without_heavy_libraries():
     code = """
 import sys
 import sac_wsi.reproduce.tables

@@ -1,4 +1,4 @@
-"""What small scale needs of torch: SAM with random weights in the place of Meta's, and a single thread."""
+"""SAM with random weights, which replaces Meta's SAM at small scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sac_wsi.files.atomic import make_folder
 from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import save_checkpoint
 from sac_wsi.model.nets.sac import build_model
-from sac_wsi.reproduce.recipe import halo_um
+from sac_wsi.reproduce.training_config import halo_um
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_untrained(path: Path, size: ModelSize, mpp: float, inference: InferenceSettings) -> Path:
-    """The same at every call."""
+    """Write a checkpoint of random weights, the same at every call."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(size)

@@ -1,8 +1,8 @@
-"""The training config of a run. What the paper says is in ``Run``; what it leaves open is chosen here.
+"""The training config of a run. ``Run`` holds what the paper says; what it leaves open is chosen here.
 
-Rate, batch and epochs are those of configs/train/sac_*.yaml for all rows with an encoder; the U-Net, which
-learns from nothing, has smaller crops and more of them. No run ends before the
-paper's 30 epochs; after them, where ten validations have brought nothing better.
+Learning rate, batch and epochs are those of configs/train/sac_*.yaml for all rows with an encoder. The U-Net
+starts from random weights and uses smaller crops and larger batches. No run ends before the paper's 30
+epochs; after them a run ends when ten validations have not improved.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from sac_wsi.reproduce.scale import Scale
 
 MPP: dict[Dataset, float] = {"monuseg": 0.25, "dsb": 0.25, "glas": 0.62}
-"""Told to the model's card. Images are brought to the size of a tile, as SAM does it, whatever theirs is."""
+"""Micrometres per pixel, written to the model's card. Images are resized to a tile, as in SAM."""
 
 LEAST_EPOCHS = 30
 EPOCHS: dict[Dataset, int] = {"monuseg": 100, "dsb": 30, "glas": 100}
-"""At most. DSB 2018 has twenty times as many images as MoNuSeg."""
+"""Largest number of epochs. DSB 2018 has twenty times as many images as MoNuSeg."""
 _SMALL_EPOCHS = 2
 
 _FREE = ("augment", "data", "inference", "objective", "schedule", "licence", "non_commercial")
 _OF_THE_ROW = {
     "data": ("kind", "images", "labels", "only", "scale", "count", "side_px"),
-    "inference": ("way", "points"),
+    "inference": ("mode", "points"),
     "objective": ("part", "mask_loss", "auto", "experts", "nuclei"),
 }
-"""What --set may not change, in sections that it may: another value would be another row."""
+"""Settings that --set cannot change in the sections that it can: they define the row."""
 
 
-def read_changes(overrides: Sequence[str]) -> dict[str, Any]:
-    """Of ``--set``: nested settings, none of which decides what a row is."""
+def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Parse ``--set`` into nested settings. Settings that define a row are an error."""
     changes = read_settings(None, overrides)
     for section, values in changes.items():
         held = _OF_THE_ROW.get(section, ())
@@ -60,7 +60,7 @@ def read_changes(overrides: Sequence[str]) -> dict[str, Any]:
 def train_config(
     run: Run, scale: Scale, inputs: Inputs, out: Path, changes: Mapping[str, Any]
 ) -> TrainConfig:
-    """Of a run that learns. ``out`` is the folder of all runs at this scale."""
+    """Return the config of a run that is trained; ``out`` is the folder of all runs at this scale."""
     mpp = model_mpp(run.dataset, scale)
     size = scale.size(run)
     base = inputs.sam.get(run.encoder, "") if scale.from_sam else ""
@@ -81,24 +81,25 @@ def train_config(
 
 
 def data_settings(dataset: Dataset, scale: Scale, inputs: Inputs, changes: Mapping[str, Any]) -> DataSettings:
-    """Where the images of a set come from, for all of its runs."""
-    told = merged({"data": asdict(_default_data(dataset, scale, inputs))}, changes)["data"]
-    return build(DataSettings, told, "data.")
+    """Return the data settings of a dataset, the same for all of its runs."""
+    values = merged({"data": asdict(_default_data(dataset, scale, inputs))}, changes)["data"]
+    return build(DataSettings, values, "data.")
 
 
 def model_mpp(dataset: Dataset, scale: Scale) -> float:
+    """Return the model's micrometres per pixel."""
     return scale.mpp or MPP[dataset]
 
 
 def halo_um(tile_px: int, mpp: float) -> float:
-    """Of images that are larger than a tile: a sixteenth of it, but more than a seam needs."""
+    """Return the halo for images larger than a tile: a sixteenth of a tile, at least 8 pixels."""
     return mpp * max(8, tile_px // 16)
 
 
 def inference(run: Run) -> InferenceSettings:
-    """The paper scores a foreground mask: all of it counts, however small its pieces."""
+    """Return the inference settings. The paper scores the whole foreground, so small pieces are kept."""
     return InferenceSettings(
-        way="prompter" if run.family == "unet" else "semantic",
+        mode="prompter" if run.family == "unet" else "semantic",
         points=run.point_settings(),
         min_area_um2=0.0,
     )
@@ -108,15 +109,15 @@ def _default_data(dataset: Dataset, scale: Scale, inputs: Inputs) -> DataSetting
     place = inputs.data.get(dataset)
     if place is None and not scale.from_sam:
         return DataSettings(count=8, side_px=scale.tile_px)
-    return in_place(DataSettings(kind=dataset, scale="fit"), place)
+    return with_place(DataSettings(kind=dataset, scale="fit"), place)
 
 
-def in_place(settings: DataSettings, place: Place | None) -> DataSettings:
-    """The same settings for images that lie somewhere else."""
+def with_place(settings: DataSettings, place: Place | None) -> DataSettings:
+    """Return the same settings for images at another place."""
     if place is None:
         return settings
-    told = asdict(settings) | {"images": str(place.images), "labels": str(place.labels or "")}
-    return build(DataSettings, told, "data.")
+    values = asdict(settings) | {"images": str(place.images), "labels": str(place.labels or "")}
+    return build(DataSettings, values, "data.")
 
 
 def _objective(run: Run) -> ObjectiveSettings:

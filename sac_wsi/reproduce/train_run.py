@@ -1,6 +1,7 @@
-"""A run learns, goes on learning, or is found to have learnt.
+"""Train a run, continue it, or find its finished weights.
 
-Once it is over, its folder has a mark, and what only going on needs is removed: with ViT-H 5 GB a run.
+A finished run has a file finished.json. The training state, which only continuing needs, is then removed:
+with ViT-H it takes 5 GB.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
 FINISHED = "finished.json"
 
 
-def learn(config: TrainConfig, source: Source, listener: Listener) -> Path:
-    """The best weights, once training is complete."""
-    refuse_other(config, source)
+def train_run(config: TrainConfig, source: Source, listener: Listener) -> Path:
+    """Train until the schedule is complete and return the best weights."""
+    refuse_changed_run(config, source)
     out = Path(config.output_dir)
-    if (found := finished(out)) is not None:
+    if (found := finished_weights(out)) is not None:
         return found
     run = train(config, source, listener=listener)
     if not run.complete:
-        raise SacWsiError(f"schedule.minutes are over after {run.step} steps: run the same command to go on.")
+        raise SacWsiError(
+            f"schedule.minutes have passed after {run.step} steps: run the same command to go on."
+        )
     mark = {"weights": run.best.name, "step": run.step, "images": source.identity}
     with atomic_file(out / FINISHED) as file:
         file.write(json.dumps(mark).encode())
@@ -39,29 +42,26 @@ def learn(config: TrainConfig, source: Source, listener: Listener) -> Path:
     return run.best
 
 
-def finished(out: Path) -> Path | None:
-    """The weights of a run that is over, if they are still there."""
+def finished_weights(out: Path) -> Path | None:
+    """Return the weights of a finished run, or None if it is not finished or they are gone."""
     weights = out / str(_mark(out).get("weights", ""))
     return weights if weights.is_file() else None
 
 
-def refuse_other(config: TrainConfig, source: Source) -> None:
-    """InputChanged where the folder has a run of another config, or of other images."""
+def refuse_changed_run(config: TrainConfig, source: Source) -> None:
+    """Raise InputChanged if the folder holds a run of another config or of other images."""
     out = Path(config.output_dir)
-    try:
-        refuse_other_config(config)
-    except InputChanged as error:
-        raise InputChanged(str(error).replace("output_dir", "--out")) from None
+    refuse_other_config(config, option="--out")
     if _mark(out).get("images", source.identity) != source.identity:
         raise InputChanged(
-            f"{out} was made with other images. Give another --out, or remove that folder to begin anew."
+            f"{out} was made with other images. Give another --out, or remove that folder to start over."
         )
 
 
 def _mark(out: Path) -> dict[str, Any]:
-    """Nothing where the run is not over."""
+    """Return the content of finished.json; empty if the run is not finished."""
     try:
-        told = json.loads((out / FINISHED).read_text(encoding="utf-8"))
+        mark = json.loads((out / FINISHED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return mark if isinstance(mark, dict) else {}

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from sac_wsi.errors import InputChanged, SacWsiError
-from sac_wsi.reproduce import learn as module
+from sac_wsi.reproduce import train_run as module
 from sac_wsi.reproduce.inputs import Inputs
-from sac_wsi.reproduce.learn import finished, learn, refuse_other
-from sac_wsi.reproduce.recipe import train_config
 from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import SMALL_SCALE
+from sac_wsi.reproduce.train_run import finished_weights, refuse_changed_run, train_run
+from sac_wsi.reproduce.training_config import train_config
 from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
@@ -51,46 +51,46 @@ def loop(monkeypatch):
 
 
 def test_what_is_finished_is_found_again(config, tmp_path, loop):
-    best = learn(config, SOURCE, Listener())
-    assert best == tmp_path / UNET.name / "best.safetensors" == finished(best.parent)
+    best = train_run(config, SOURCE, Listener())
+    assert best == tmp_path / UNET.name / "best.safetensors" == finished_weights(best.parent)
     assert sorted(path.name for path in best.parent.iterdir()) == [
         *("best.safetensors", "config.json", "finished.json")
     ]
-    assert learn(config, SOURCE, Listener()) == best
+    assert train_run(config, SOURCE, Listener()) == best
     assert len(loop.asked) == 1
 
 
 def test_what_is_not_goes_on(config, loop):
     loop.left = 2
     with pytest.raises(SacWsiError, match="run the same command to go on"):
-        learn(config, SOURCE, Listener())
-    learn(config, SOURCE, Listener())
+        train_run(config, SOURCE, Listener())
+    train_run(config, SOURCE, Listener())
     assert len(loop.asked) == 2
 
 
-def test_weights_that_were_taken_away_are_learnt_again(config, loop):
-    learn(config, SOURCE, Listener()).unlink()
-    learn(config, SOURCE, Listener())
+def test_weights_that_were_removed_are_trained_again(config, loop):
+    train_run(config, SOURCE, Listener()).unlink()
+    train_run(config, SOURCE, Listener())
     assert len(loop.asked) == 2
 
 
 def test_the_config_is_one_for_sac_wsi_train(config, loop):
-    path = learn(config, SOURCE, Listener()).with_name("config.json")
+    path = train_run(config, SOURCE, Listener()).with_name("config.json")
     assert build(TrainConfig, read_settings(path, ())) == config
 
 
 def test_a_folder_of_another_config_is_refused(config, loop):
-    refuse_other(config, SOURCE)
-    learn(config, SOURCE, Listener())
-    refuse_other(config, SOURCE)
+    refuse_changed_run(config, SOURCE)
+    train_run(config, SOURCE, Listener())
+    refuse_changed_run(config, SOURCE)
     other = replace(config, schedule=replace(config.schedule, batch=3))
-    for refuse in (refuse_other, lambda made, source: learn(made, source, Listener())):
+    for refuse in (refuse_changed_run, lambda made, source: train_run(made, source, Listener())):
         with pytest.raises(InputChanged, match=r"was made with schedule\.batch 2, and it is 3 now.* --out"):
             refuse(other, SOURCE)
-    refuse_other(replace(config, schedule=replace(config.schedule, minutes=3)), SOURCE)
+    refuse_changed_run(replace(config, schedule=replace(config.schedule, minutes=3)), SOURCE)
 
 
 def test_a_folder_of_other_images_is_refused(config, loop):
-    learn(config, SOURCE, Listener())
+    train_run(config, SOURCE, Listener())
     with pytest.raises(InputChanged, match="other images. Give another --out"):
-        refuse_other(config, SimpleNamespace(identity="others"))
+        refuse_changed_run(config, SimpleNamespace(identity="others"))

@@ -1,4 +1,4 @@
-"""A table ready to be shown: text and numbers in place, nothing left to decide but the looks."""
+"""The table of results: all texts and numbers, independent of the output format."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sac_wsi.reproduce.runs import DATASET_NAMES
 
 if TYPE_CHECKING:
     from sac_wsi.evaluate.metrics import Scores
-    from sac_wsi.reproduce.carry_out import Line, Reproduction
-    from sac_wsi.reproduce.results import RowResult
+    from sac_wsi.reproduce.results import RunResult
     from sac_wsi.reproduce.rows import Target
+    from sac_wsi.reproduce.run_table import FinishedRow, Reproduction
 
 PER_CENT = 100.0
 NEAR_BEST = 0.99
@@ -23,9 +23,11 @@ Curve = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Column:
-    """paper     whether any row of the paper has a number here
-    main      beside the paper's; else in a table of its own where there is little room
-    interval  whether ours may have one
+    """One score of the table.
+
+    paper     whether the paper has a number for any row
+    main      shown in the terminal's first table; other columns form a second table there
+    interval  whether our number can have an interval
     """
 
     key: str
@@ -38,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """Per cent, but for seconds, minutes, epochs and parameters."""
+    """Numbers in per cent, except for seconds, minutes, epochs and parameters."""
 
     paper: float | None = None
     ours: float | None = None
@@ -46,33 +48,38 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class SheetRow:
-    """status  ran, not run, failed, quoted or counted
-    told    what there is to say of that: why not, or which row is the same run
-    marks   numbers of footnotes
-    facts   what the row is, for machines
+class ResultRow:
+    """One row of the table.
+
+    status  ran, not run, failed, quoted or counted
+    reason  why it did not run or failed, or which row is the same run
+    marks   numbers of its footnotes
+    facts   values for the CSV file: dataset, family, encoder, …
     """
 
     label: str
     cells: Mapping[str, Cell]
     status: str
-    told: str = ""
+    reason: str = ""
     marks: tuple[int, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     curve: Curve = ()
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """warning     "" or what must be seen before any number
+class ResultTable:
+    """A table of results.
+
+    warning     text to show above all numbers, or ""
     footnotes   (number, text)
-    remarks     on all rows
+    remarks     remarks on all rows
+    audits      lines about the split of the images
     """
 
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[SheetRow, ...]
+    rows: tuple[ResultRow, ...]
     warning: str = ""
     remarks: tuple[str, ...] = ()
     footnotes: tuple[tuple[int, str], ...] = ()
@@ -88,7 +95,7 @@ _MEASURES = (
     Column("f1_det", "detection F1", main=False, interval=True),
 )
 _SECONDS = Column("seconds_per_epoch", "s/epoch", 1)
-_MINUTES = Column("train_minutes", "minutes learnt", 1, main=False)
+_MINUTES = Column("train_minutes", "training minutes", 1, main=False)
 _CURVE = (
     Column("best_dice", "best val Dice"),
     Column("best_epoch", "at epoch", 1),
@@ -97,15 +104,16 @@ _CURVE = (
 _PARAMETERS = tuple(Column(name, name, 0) for name in ("trainable", "frozen", "total"))
 
 
-def make_sheet(found: Reproduction) -> Sheet:
+def make_result_table(found: Reproduction) -> ResultTable:
+    """Return the table with the paper's numbers, ours, and all footnotes."""
     target = found.target
     numbers = numbered([key for line in found.lines for key in line.row.notes])
-    return Sheet(
+    return ResultTable(
         name=target.name,
         title=target.title,
         columns=tuple(_columns(target)),
         rows=tuple(_row(line, found, numbers) for line in found.lines),
-        # counting needs no scale
+        # the counts do not depend on the scale
         warning="" if target.shows == "parameters" else found.scale.warning,
         remarks=tuple(FOOTNOTES[key] for key in target.notes),
         footnotes=tuple((number, FOOTNOTES[key]) for key, number in numbers.items()),
@@ -125,42 +133,42 @@ def _columns(target: Target) -> Iterator[Column]:
         yield replace(column, paper=has)
 
 
-def _row(line: Line, found: Reproduction, numbers: Mapping[str, int]) -> SheetRow:
+def _row(line: FinishedRow, found: Reproduction, numbers: Mapping[str, int]) -> ResultRow:
     ours = dict(_ours(line))
     keys = {**dict.fromkeys(line.row.paper), **dict.fromkeys(ours)}
     cells = {}
     for key in keys:
         value, interval = ours.get(key, (None, None))
         cells[key] = Cell(line.row.paper.get(key), value, interval)
-    status, told = _status(line)
-    return SheetRow(
+    status, reason = _status(line)
+    return ResultRow(
         label=line.row.label,
         cells=cells,
         status=status,
-        told=_printable(told),
+        reason=_printable(reason),
         marks=tuple(sorted(numbers[key] for key in line.row.notes)),
         facts=_facts(line, found),
-        # every training has a curve; only Figure 4 is about them
+        # every training has a curve, but only Figure 4 shows them
         curve=line.result.dice_curve if line.result and found.target.shows == "curves" else (),
     )
 
 
-def _status(line: Line) -> tuple[str, str]:
+def _status(line: FinishedRow) -> tuple[str, str]:
     if line.counted is not None:
         return "counted", ""
     if line.result is None:
         return "quoted", "quoted by the paper, not run"
     if line.result.failed:
-        return "failed", line.result.why_not
+        return "failed", line.result.reason
     if line.result.scores is None:
-        return "not run", line.result.why_not
+        return "not run", line.result.reason
     return "ran", f"the same run as {line.same_as}" if line.same_as else ""
 
 
 Ours = tuple[str, tuple[float | None, tuple[float, float] | None]]
 
 
-def _ours(line: Line) -> Iterator[Ours]:
+def _ours(line: FinishedRow) -> Iterator[Ours]:
     if line.counted is not None:
         for name, value in asdict(line.counted).items():
             yield name, (float(value), None)
@@ -183,7 +191,7 @@ def _scores(scores: Scores) -> Iterator[Ours]:
         yield column.key, (PER_CENT * value, interval)
 
 
-def _of_curve(result: RowResult) -> Iterator[Ours]:
+def _of_curve(result: RunResult) -> Iterator[Ours]:
     if not result.dice_curve:
         return
     epoch, best = max(result.dice_curve, key=lambda point: point[1])
@@ -193,7 +201,7 @@ def _of_curve(result: RowResult) -> Iterator[Ours]:
 
 
 def epoch_near_best(curve: Curve, share: float = NEAR_BEST) -> float:
-    """The first epoch with ``share`` of the best: how fast it converges, in one number.
+    """Return the first epoch that reaches ``share`` of the best Dice: how fast the training converges.
 
     >>> epoch_near_best(((1, 0.5), (2, 0.8), (3, 0.801), (9, 0.802)))
     2
@@ -202,7 +210,7 @@ def epoch_near_best(curve: Curve, share: float = NEAR_BEST) -> float:
     return next(epoch for epoch, dice in curve if dice >= share * best)
 
 
-def _facts(line: Line, found: Reproduction) -> dict[str, str]:
+def _facts(line: FinishedRow, found: Reproduction) -> dict[str, str]:
     row, result = line.row, line.result
     run = found.scale.of(row.run) if row.run else None
     facts = {
@@ -227,10 +235,10 @@ def _audits(found: Reproduction) -> Iterator[str]:
         if dataset in audited:
             yield from map(_printable, audited[dataset].lines())
         else:
-            instead = "" if found.scale.from_sam else "; images made on the spot stand in for it"
-            yield f"{DATASET_NAMES[dataset]}: not at hand, not audited{instead}"
+            instead = "" if found.scale.from_sam else "; synthetic images are used instead"
+            yield f"{DATASET_NAMES[dataset]}: not available, not checked{instead}"
 
 
 def _printable(text: str) -> str:
-    """One line, whatever the name of a file holds."""
+    """Return the text in one line: other characters of file names are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

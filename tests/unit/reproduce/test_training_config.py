@@ -5,10 +5,10 @@ import pytest
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.reproduce.inputs import Inputs, Place
-from sac_wsi.reproduce.recipe import data_settings, read_changes, train_config
 from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS
+from sac_wsi.reproduce.training_config import data_settings, read_overrides, train_config
 from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
@@ -26,7 +26,7 @@ SAC = Run("monuseg", "sac", "vit_h", "R", 1, 3, "dice_ce")
 
 
 def config(run, scale=PAPER_SCALE, inputs=INPUTS, *overrides):
-    return train_config(scale.of(run), scale, inputs, OUT, read_changes(overrides))
+    return train_config(scale.of(run), scale, inputs, OUT, read_overrides(overrides))
 
 
 def learning_runs():
@@ -34,23 +34,28 @@ def learning_runs():
     return dict.fromkeys(row.run for row in rows if row.run and row.run.learns)
 
 
-def test_what_the_row_says_is_what_is_learnt():
+def test_the_config_trains_what_the_row_says():
     made = config(SAC)
     assert (made.size.family, made.size.encoder, made.size.tile_px) == ("sac", "vit_h", 1024)
     assert (made.base, made.name, made.output_dir) == ("/vit_h.pth", SAC.name, f"out/{SAC.name}")
     assert (made.data.kind, made.data.images, made.data.labels) == ("monuseg", "/m/images", "/m/labels")
-    learnt = made.objective
-    assert (learnt.part, learnt.mask_loss, learnt.auto, learnt.experts) == ("both", "dice_ce", True, 3)
-    assert learnt.nuclei == 0
+    objective = made.objective
+    assert (objective.part, objective.mask_loss, objective.auto, objective.experts) == (
+        "both",
+        "dice_ce",
+        True,
+        3,
+    )
+    assert objective.nuclei == 0
     points = made.inference.points
-    assert (made.inference.way, points.way, points.positive, points.negative) == ("semantic", "R", 1, 1)
+    assert (made.inference.mode, points.mode, points.positive, points.negative) == ("semantic", "R", 1, 1)
     assert (made.schedule.patience, made.schedule.best_by) == (10, "dice")
     assert made.schedule.epochs >= 30
 
 
 def test_the_unet_is_the_prompter_alone():
     made = config(Run("glas", "unet", ""))
-    assert (made.objective.part, made.inference.way, made.base) == ("prompter", "prompter", "")
+    assert (made.objective.part, made.inference.mode, made.base) == ("prompter", "prompter", "")
     assert made.size.prompter.width == 32
 
 
@@ -75,12 +80,12 @@ def test_images_are_brought_to_the_size_of_a_tile():
 def test_what_is_ours_is_as_in_the_configs(dataset):
     """One recipe for SAC, whether by `sac-wsi train` or here."""
     path = Path(__file__).parents[3] / "configs" / "train" / f"sac_{dataset}.yaml"
-    told = build(TrainConfig, read_settings(path, ()))
+    expected = build(TrainConfig, read_settings(path, ()))
     made = config(replace(SAC, dataset=dataset, experts=0, mask_loss="focal_dice"))
-    assert made.schedule == told.schedule
-    assert made.objective == told.objective
-    assert made.inference.points == told.inference.points
-    assert (made.size, made.mpp, made.augment) == (told.size, told.mpp, told.augment)
+    assert made.schedule == expected.schedule
+    assert made.objective == expected.objective
+    assert made.inference.points == expected.inference.points
+    assert (made.size, made.mpp, made.augment) == (expected.size, expected.mpp, expected.augment)
 
 
 def test_at_small_scale_images_are_made_unless_given():
@@ -99,13 +104,13 @@ def test_what_is_ours_can_be_set():
     "override",
     [
         *("size.tile_px=512", "base=x", "mpp=0.5", "name=x", "output_dir=x"),
-        *("objective.experts=1", "objective.mask_loss=dice_ce", "data.images=x", "inference.way=instance"),
+        *("objective.experts=1", "objective.mask_loss=dice_ce", "data.images=x", "inference.mode=instance"),
         "inference.points={positive: 3}",
     ],
 )
 def test_what_the_row_decides_cannot(override):
     with pytest.raises(ConfigError, match="the row decides that. What can be set: augment"):
-        read_changes([override])
+        read_overrides([override])
 
 
 def test_typos():

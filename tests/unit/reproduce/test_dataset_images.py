@@ -1,7 +1,7 @@
 import pytest
 
+from sac_wsi.reproduce.dataset_images import audit_split, open_dataset_images
 from sac_wsi.reproduce.inputs import Place
-from sac_wsi.reproduce.sets import audit, open_set
 from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
 from sac_wsi.train.config import DataSettings
 
@@ -13,37 +13,37 @@ def monuseg(tmp_path):
 
 def opened(images, labels=None, test=None, kind="monuseg", **more):
     settings = DataSettings(kind=kind, images=str(images), labels=str(labels or ""), **more)
-    return open_set(kind, settings, 0.25, 64, test)
+    return open_dataset_images(kind, settings, 0.25, 64, test)
 
 
 def names(images):
     return [images.name(i) for i in range(len(images))]
 
 
-def test_test_images_are_not_learnt_from_and_audited_with_the_others(monuseg, tmp_path):
-    """Two of the three have the pixels of images that are learnt from or validated on."""
+def test_test_images_are_not_used_for_training_and_are_audited_with_the_others(monuseg, tmp_path):
+    """Two of the three have the pixels of images that are used for training or validation."""
     images, labels = make_folders(tmp_path / "test", ["a", "b"])
     found = opened(*monuseg, Place(images, labels))
     assert names(found.tested) == ["a", "b"]
-    told = audit(found)
-    assert (told.train, told.val, told.test) == (4, 1, 2)
-    assert len(told.duplicates) == 2
-    assert not told.note
-    assert "train" in told.source
-    assert "test" in told.source
+    split = audit_split(found)
+    assert (split.train, split.val, split.test) == (4, 1, 2)
+    assert len(split.duplicates) == 2
+    assert not split.note
+    assert "train" in split.source
+    assert "test" in split.source
 
 
-def test_a_test_image_may_have_the_name_of_one_that_is_learnt_from(monuseg, tmp_path):
+def test_a_test_image_may_have_the_name_of_a_training_image(monuseg, tmp_path):
     found = opened(*monuseg, Place(*make_folders(tmp_path / "test", ["image1"])))
-    assert audit(found).duplicates == ("image0: the same pixels as image1 (test) (train, test)",)
+    assert audit_split(found).duplicates == ("image0: the same pixels as image1 (test) (train, test)",)
 
 
 def test_without_test_images_those_that_are_validated_on_are_scored(monuseg):
     found = opened(*monuseg)
-    told = audit(found)
-    assert (told.train, told.val, told.test) == (4, 1, 0)
-    assert "scored on the validation images" in told.note
-    assert "--test monuseg=IMAGES" in told.note
+    split = audit_split(found)
+    assert (split.train, split.val, split.test) == (4, 1, 0)
+    assert "scored on the validation images" in split.note
+    assert "--test monuseg=IMAGES" in split.note
     assert names(found.tested) == names(found.source.part("val"))
 
 
@@ -51,17 +51,17 @@ def test_glas_has_two_test_parts(tmp_path):
     names_there = ("train_1", "train_2", "train_3", "testA_1", "testB_1")
     found = opened(make_glas(tmp_path, names_there), kind="glas")
     assert names(found.tested) == ["testA_1", "testB_1"]
-    assert audit(found).test == 2
+    assert audit_split(found).test == 2
 
 
 def test_dsb_is_split_at_random(tmp_path):
     found = opened(make_dsb(tmp_path, [f"id{i}" for i in range(10)]), kind="dsb")
-    told = audit(found)
-    assert (told.train, told.val, told.test) == (8, 1, 1)
+    split = audit_split(found)
+    assert (split.train, split.val, split.test) == (8, 1, 1)
     assert not set(names(found.tested)) & set(names(found.source.part("train")))
 
 
 def test_images_that_are_made_are_not_audited():
-    found = open_set("glas", DataSettings(count=8, side_px=64), 1.0, 64, None)
+    found = open_dataset_images("glas", DataSettings(count=8, side_px=64), 1.0, 64, None)
     assert len(found.tested) == 2
-    assert audit(found) is None
+    assert audit_split(found) is None

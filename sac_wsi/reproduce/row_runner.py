@@ -1,4 +1,4 @@
-"""One row: learn what it needs, or find it learnt, and score it on the test images."""
+"""Run one row: train its model, or find it trained, and score it on the test images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from sac_wsi.evaluate.model import evaluate_model
 from sac_wsi.model.predict.choose import choose_segmenter, merged
 from sac_wsi.model.predict.features import one_thread
 from sac_wsi.reproduce.audit import SplitAudit
+from sac_wsi.reproduce.dataset_images import DatasetImages, audit_split, open_dataset_images
 from sac_wsi.reproduce.history import read_history
-from sac_wsi.reproduce.inputs import Inputs
-from sac_wsi.reproduce.learn import learn, refuse_other
-from sac_wsi.reproduce.needs import missing
-from sac_wsi.reproduce.recipe import data_settings, inference, model_mpp, train_config
-from sac_wsi.reproduce.results import RowResult
+from sac_wsi.reproduce.inputs import Inputs, missing_inputs
+from sac_wsi.reproduce.results import RunResult
 from sac_wsi.reproduce.runs import Dataset, Run
 from sac_wsi.reproduce.scale import Scale
-from sac_wsi.reproduce.sets import OpenSet, audit, open_set
-from sac_wsi.reproduce.tiny import write_untrained
+from sac_wsi.reproduce.train_run import refuse_changed_run, train_run
+from sac_wsi.reproduce.training_config import data_settings, inference, model_mpp, train_config
+from sac_wsi.reproduce.untrained import write_untrained
 from sac_wsi.train.log import Listener
 from sac_wsi.train.run_files import LOG
 
@@ -35,8 +34,13 @@ OnImage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Whoever wants to know. ``learning`` is given a run's name; ``images`` what is done, and to how many."""
+class Callbacks:
+    """Functions that show progress.
+
+    learning  receives the name of a run and returns the listener of its training
+    images    receives a task and the number of its images
+    on_bad    receives the error of an image that was left out
+    """
 
     learning: Callable[[str], AbstractContextManager[Listener]] = lambda name: nullcontext(Listener())
     images: Callable[[str, int], AbstractContextManager[OnImage]] = lambda what, count: nullcontext(
@@ -46,51 +50,52 @@ class Watch:
 
 
 @dataclass
-class Bench:
-    """Runs rows of any target, sets opened once. ``out`` is the folder of all runs at this scale.
+class RowRunner:
+    """Runs the rows of any table and opens each dataset once.
 
-    changes  of training settings, as ``recipe.read_changes`` gives them
+    out      folder of all runs at this scale
+    changes  changed training settings, from ``training_config.read_overrides``
     """
 
     scale: Scale
     inputs: Inputs
     out: Path
     changes: Mapping[str, Any] = field(default_factory=dict)
-    watch: Watch = field(default_factory=Watch)
-    _sets: dict[Dataset, OpenSet] = field(default_factory=dict)
+    callbacks: Callbacks = field(default_factory=Callbacks)
+    _sets: dict[Dataset, DatasetImages] = field(default_factory=dict)
     _audits: dict[Dataset, SplitAudit | None] = field(default_factory=dict)
 
     def prepare(self, targets: Iterable[Target]) -> None:
-        """Whatever is wrong with the request shows now, and not after a day of training."""
+        """Check all inputs and settings, so that errors show before any training."""
         for run in dict.fromkeys(row.run for target in targets for row in target.rows if row.run):
             here = self.scale.of(run)
             data_settings(run.dataset, self.scale, self.inputs, self.changes)
             config = self._config(here) if run.learns else None
-            if missing(run, self.scale, self.inputs.given):
+            if missing_inputs(run, self.scale, self.inputs.available):
                 continue
             opened = self._set(run.dataset)
             if config is not None:
-                refuse_other(config, opened.source)
+                refuse_changed_run(config, opened.source)
 
-    def run_row(self, row: Row) -> RowResult:
-        """``row.run`` is at this scale already."""
+    def run_row(self, row: Row) -> RunResult:
+        """Train and score ``row.run``, which is already at this scale."""
         assert row.run is not None
         with nullcontext() if self.scale.from_sam else one_thread():
-            return self._scored(row.run) if row.run.learns else self._sam_scored(row.run)
+            return self._train_and_score(row.run) if row.run.learns else self._score_sam(row.run)
 
-    def _sam_scored(self, run: Run) -> RowResult:
+    def _score_sam(self, run: Run) -> RunResult:
         weights = self._sam(run)
         settings = merged(asdict(inference(run)), self.changes.get("inference", {}))
-        return RowResult(self._score(run, weights, settings), checkpoint=str(weights))
+        return RunResult(self._score(run, weights, settings), checkpoint=str(weights))
 
-    def _scored(self, run: Run) -> RowResult:
+    def _train_and_score(self, run: Run) -> RunResult:
         config = self._config(run)
-        with self.watch.learning(run.name) as listener:
-            weights = learn(config, self._set(run.dataset).source, listener)
+        with self.callbacks.learning(run.name) as listener:
+            weights = train_run(config, self._set(run.dataset).source, listener)
         schedule = config.schedule
         past = read_history(weights.with_name(LOG), min(schedule.validate_every, schedule.epochs))
-        return RowResult(
-            # a checkpoint of ours brings its settings
+        return RunResult(
+            # our own checkpoints hold their settings
             self._score(run, weights, {}, config.base),
             seconds_per_epoch=past.seconds_per_epoch,
             train_minutes=past.minutes,
@@ -99,7 +104,7 @@ class Bench:
         )
 
     def audit(self, dataset: Dataset) -> SplitAudit | None:
-        """Of the set's images, read once; None where they are not at hand."""
+        """Return the check of a dataset's split, computed once; None if its images are not available."""
         if dataset not in self._audits:
             self._audits[dataset] = self._audit(dataset)
         return self._audits[dataset]
@@ -110,14 +115,14 @@ class Bench:
         opened = self._set(dataset)
         if opened.audited is None:
             return None
-        with self.watch.images(f"check {dataset}", len(opened.audited)) as on_image:
-            return audit(opened, on_image)
+        with self.callbacks.images(f"check {dataset}", len(opened.audited)) as on_image:
+            return audit_split(opened, on_image)
 
-    def _set(self, dataset: Dataset) -> OpenSet:
+    def _set(self, dataset: Dataset) -> DatasetImages:
         if dataset not in self._sets:
             settings = data_settings(dataset, self.scale, self.inputs, self.changes)
             mpp = model_mpp(dataset, self.scale)
-            self._sets[dataset] = open_set(
+            self._sets[dataset] = open_dataset_images(
                 dataset, settings, mpp, self.scale.side_px, self.inputs.test.get(dataset)
             )
         return self._sets[dataset]
@@ -134,7 +139,7 @@ class Bench:
     def _score(self, run: Run, weights: Path, settings: Mapping[str, Any], base: str = "") -> Scores:
         opened = self._set(run.dataset)
         segmenter = choose_segmenter(str(weights), settings, sam_checkpoint=base)
-        with self.watch.images(f"score {run.name}", len(opened.tested)) as on_image:
+        with self.callbacks.images(f"score {run.name}", len(opened.tested)) as on_image:
             return evaluate_model(
                 segmenter,
                 opened.tested,
@@ -144,4 +149,4 @@ class Bench:
             )
 
     def _left_out(self, error: DataError) -> None:
-        self.watch.on_bad(str(error))
+        self.callbacks.on_bad(str(error))

@@ -1,0 +1,30 @@
+"""Write the files of a table: Markdown, CSV and SVG."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sac_wsi.files.atomic import atomic_file, make_folder
+from sac_wsi.reproduce.format_table import csv_text, curves_csv, markdown
+from sac_wsi.reproduce.plot import svg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sac_wsi.reproduce.result_table import ResultTable
+
+
+def write_files(table: ResultTable, folder: Path) -> list[Path]:
+    """Write the files, replacing those of an earlier call, and return their paths."""
+    texts = {
+        f"{table.name}.md": markdown(table, plot=f"{table.name}.svg"),
+        f"{table.name}.csv": csv_text(table),
+        f"{table.name}.svg": svg(table),
+    }
+    if curves := curves_csv(table):
+        texts[f"{table.name}_curves.csv"] = curves
+    make_folder(folder, "Give another one with --out.")
+    for name, text in texts.items():
+        with atomic_file(folder / name) as file:
+            file.write(text.encode())
+    return [folder / name for name in texts]
