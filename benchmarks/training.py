@@ -28,10 +28,10 @@ from sac_wsi.model.nets.sizes import ENCODERS, paper_size
 from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.augment import NONE
-from sac_wsi.train.begin import begin_run, forget_activations
+from sac_wsi.train.begin import checkpoint_blocks, create_state
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
-from sac_wsi.train.loader import LessonPlan, lessons
-from sac_wsi.train.objective import Lesson
+from sac_wsi.train.loader import BatchSampler, load_batches
+from sac_wsi.train.objective import TrainingBatch
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.source import open_source
 from sac_wsi.train.state import State, begin
@@ -43,12 +43,12 @@ WARM_STEPS = 4
 STARVED_SHARE = 0.05
 ENCODERS_SHOWN = ("vit_tiny", "vit_b", "vit_l", "vit_h")
 CPU_ENCODERS = ("vit_tiny", "vit_b")
-Step = Callable[[Lesson], object]
+Step = Callable[[TrainingBatch], object]
 
 
 def step_of(state: State, config: TrainConfig, device: str) -> Step:
-    def step(lesson: Lesson) -> None:
-        take_step(state, [lesson], config, Ranks(0, 1, device), config.schedule.learning_rate)
+    def step(batch: TrainingBatch) -> None:
+        take_step(state, [batch], config, Ranks(0, 1, device), config.schedule.learning_rate)
         if device != "cpu":
             torch.cuda.synchronize()
 
@@ -66,8 +66,8 @@ def recipe(pack: Path | None, overrides: list[str]) -> TrainConfig:
     return build(TrainConfig, read_settings(RECIPE, [*data, *overrides]))
 
 
-def plan_of(config: TrainConfig) -> LessonPlan:
-    return LessonPlan(
+def plan_of(config: TrainConfig) -> BatchSampler:
+    return BatchSampler(
         images=open_source(config.data, config.mpp, config.size.tile_px).part("train"),
         batch=config.schedule.batch,
         crop_px=config.crop_px,
@@ -79,22 +79,22 @@ def plan_of(config: TrainConfig) -> LessonPlan:
     )
 
 
-def make(plan: LessonPlan, steps: int, threads: int) -> None:
-    for _ in lessons(plan, 0, steps, threads):
+def make(plan: BatchSampler, steps: int, threads: int) -> None:
+    for _ in load_batches(plan, 0, steps, threads):
         pass
 
 
-def together(plan: LessonPlan, step: Step, steps: int, threads: int) -> tuple[float, float]:
+def together(plan: BatchSampler, step: Step, steps: int, threads: int) -> tuple[float, float]:
     """Seconds, and how many of them the step waited; with batches ahead of it at both ends."""
-    coming = lessons(plan, 0, 10 * (steps + WARM_STEPS), threads)
+    coming = load_batches(plan, 0, 10 * (steps + WARM_STEPS), threads)
     for _ in range(WARM_STEPS):
         step(next(coming))
     waited, begun = 0.0, time.perf_counter()
     for _ in range(steps):
         asked = time.perf_counter()
-        lesson = next(coming)
+        batch = next(coming)
         waited += time.perf_counter() - asked
-        step(lesson)
+        step(batch)
     taken = time.perf_counter() - begun
     coming.close()  # type: ignore[attr-defined]
     return taken, waited
@@ -103,19 +103,19 @@ def together(plan: LessonPlan, step: Step, steps: int, threads: int) -> tuple[fl
 def loader_and_step(options: argparse.Namespace) -> None:
     config, steps, threads = recipe(options.pack, options.set), options.steps, options.threads
     plan = plan_of(config)
-    step = step_of(begin_run(config, options.device), config, options.device)
-    lesson = plan.lesson(0)
+    step = step_of(create_state(config, options.device), config, options.device)
+    batch = plan.make_batch(0)
     make(plan, len(plan.images), threads)  # every image is read once
     for _ in range(WARM_STEPS):
-        step(lesson)
+        step(batch)
     rates: dict[str, list[float]] = {f"loader alone, {threads} threads": [], "step alone": [], "together": []}
-    waits, samples = [], steps * plan.batch
+    waits, samples = [], steps * plan.batch_size
     for _ in range(options.rounds):
         alone = seconds(partial(make, plan, steps, threads))
-        stepping = seconds(lambda: [step(lesson) for _ in range(steps)])
+        stepping = seconds(lambda: [step(batch) for _ in range(steps)])
         both, waited = together(plan, step, steps, threads)
-        for told, taken in zip(rates.values(), (alone, stepping, both), strict=True):
-            told.append(samples / taken)
+        for found, taken in zip(rates.values(), (alone, stepping, both), strict=True):
+            found.append(samples / taken)
         waits.append(waited / both)
     print_rates(config, rates, waits, steps)
 
@@ -127,8 +127,8 @@ def print_rates(config: TrainConfig, rates: dict[str, list[float]], waits: list[
         f"{schedule.precision}; data: {config.data.kind}; {len(waits)} rounds of {steps} steps each.\n\n"
         "| | samples/s, median | lowest to highest |\n|---|--:|--:|"
     )
-    for name, told in rates.items():
-        print(f"| {name} | {statistics.median(told):.1f} | {min(told):.1f} to {max(told):.1f} |")
+    for name, results in rates.items():
+        print(f"| {name} | {statistics.median(results):.1f} | {min(results):.1f} to {max(results):.1f} |")
     _, step, both = rates.values()
     ratio = statistics.median(b / s for b, s in zip(both, step, strict=True))
     wait = statistics.median(waits)
@@ -146,18 +146,18 @@ def lora_step(encoder: str, checkpointing: bool, device: str, rounds: int) -> di
     config = TrainConfig(size=size, schedule=ScheduleSettings(batch=1, precision="bf16"))
     model = build_model(size).to(device)
     if checkpointing and model.image_encoder is not None:
-        forget_activations(model.image_encoder)
+        checkpoint_blocks(model.image_encoder)
     chosen = [p for p in model.parameters() if p.requires_grad]
     state = begin(model, torch.optim.AdamW(chosen, lr=1e-4), over_sam=True)
     step = step_of(state, config, device)
     image = SyntheticImages(1, size.tile_px, config.mpp, 0)
     objective = config.objective
-    lesson = LessonPlan(image, 1, size.tile_px, 1, 0, objective.nuclei, 0, NONE).lesson(0)
-    step(lesson)
-    told = {"step_s": statistics.median(seconds(partial(step, lesson)) for _ in range(rounds))}
+    batch = BatchSampler(image, 1, size.tile_px, 1, 0, objective.nuclei, 0, NONE).make_batch(0)
+    step(batch)
+    result = {"step_s": statistics.median(seconds(partial(step, batch)) for _ in range(rounds))}
     if device != "cpu":
-        told["device_mb"] = torch.cuda.max_memory_allocated() / 1e6
-    return told
+        result["device_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return result
 
 
 def lora_row(encoder: str, checkpointing: bool, options: argparse.Namespace) -> str:
@@ -167,22 +167,22 @@ def lora_row(encoder: str, checkpointing: bool, options: argparse.Namespace) -> 
         return f"{row} not measured | not measured |"
     arguments = ("--device", options.device, "--case-steps", str(options.case_steps))
     try:
-        told = in_child(__file__, *arguments, "--case", encoder, how)
+        result = in_child(__file__, *arguments, "--case", encoder, how)
     except subprocess.CalledProcessError as error:
         return f"{row} ended with {error.returncode} | |"
-    if "failed" in told:
-        return f"{row} {told['failed']} | |"
-    return f"{row} {told['step_s']:.2f} | {told.get('device_mb', told['peak_mb']) / 1e3:.1f} |"
+    if "failed" in result:
+        return f"{row} {result['failed']} | |"
+    return f"{row} {result['step_s']:.2f} | {result.get('device_mb', result['peak_mb']) / 1e3:.1f} |"
 
 
 def case(options: argparse.Namespace) -> None:
     """What a child does and prints."""
     encoder, how = options.case
     try:
-        told = measured(partial(lora_step, encoder, how == "on", options.device, options.case_steps))
+        result = measured(partial(lora_step, encoder, how == "on", options.device, options.case_steps))
     except torch.OutOfMemoryError:
-        told = {"failed": "out of memory"}
-    print(json.dumps(told))
+        result = {"failed": "out of memory"}
+    print(json.dumps(result))
 
 
 def lora_steps(options: argparse.Namespace) -> None:

@@ -99,18 +99,18 @@ def random_crop(
     settings: AugmentSettings,
     rng: np.random.Generator,
     zoom: float = 1.0,
-    off_yx: tuple[float, float] = (0.0, 0.0),
+    offset_yx: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Rgb, Labels]:
     """(side, side, 3) and (side, side); what lies beyond the image mirrors it.
 
-    ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random. ``off_yx``: the
+    ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random. ``offset_yx``: the
     image's labels lie so many of its pixels beside what they outline. In the crop they lie there too, however
     it is turned: else nobody could learn it, and every outline would be blurred by it.
     """
     if zoom < _LEAST_ZOOM:
         rgb, labels = _shrunk(rgb, labels, zoom), _shrunk(labels, labels, zoom)
-        zoom, off_yx = 1.0, (off_yx[0] * zoom, off_yx[1] * zoom)
-    y, x, beside = _coordinates(labels.shape, side_px, settings, rng, zoom, off_yx)
+        zoom, offset_yx = 1.0, (offset_yx[0] * zoom, offset_yx[1] * zoom)
+    y, x, beside = _coordinates(labels.shape, side_px, settings, rng, zoom, offset_yx)
     crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *beside)
     if settings.strands and rng.random() < settings.strands:
         crop, cut = with_strands(crop, cut, rng)
@@ -130,13 +130,13 @@ def _coordinates(
     settings: AugmentSettings,
     rng: np.random.Generator,
     zoom: float,
-    off_yx: tuple[float, float],
+    offset_yx: tuple[float, float],
 ) -> tuple[Pixels, Pixels, tuple[np.float32, np.float32]]:
     """y and x in the image for each pixel of the crop, and how far from there its label is."""
     zoom = zoom * float(np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale)))
     along = (np.arange(side_px, dtype=np.float32) - (side_px - 1) / 2) / np.float32(zoom)
     y, x = np.meshgrid(along, along, indexing="ij")
-    off_y, off_x = (np.float32(off) for off in off_yx)
+    off_y, off_x = (np.float32(off) for off in offset_yx)
     turned_y, turned_x = off_y, off_x
     if settings.turn:
         angle, mirrored = np.float32(rng.uniform(0, 2 * np.pi)), rng.random() < 0.5

@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from sac_wsi.train.config import TrainConfig
 
 
-def begin_run(config: TrainConfig, device: str, *, goes_on: bool = False) -> State:
-    """``goes_on``: a saved state will bring what ``start`` has brought."""
+def create_state(config: TrainConfig, device: str, *, resumed: bool = False) -> State:
+    """``resumed``: a saved state will bring what ``start`` has brought."""
     torch.manual_seed(config.objective.seed)
     model = build_model(config.size)
     if base := base_file(config.base):
         load_sam(model, read_sam_file(base), str(base))
-    if config.start and not goes_on:
+    if config.start and not resumed:
         take_over(model, config, base)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(is_learnt(config, name))
+        parameter.requires_grad_(is_trainable(config, name))
     model = model.to(device)
     if config.schedule.checkpointing and model.image_encoder is not None:
-        forget_activations(model.image_encoder)
+        checkpoint_blocks(model.image_encoder)
     chosen = [p for p in model.parameters() if p.requires_grad]
     schedule = config.schedule
     optimiser = torch.optim.AdamW(chosen, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     return begin(model, optimiser, over_sam=bool(config.base))
 
 
-def is_learnt(config: TrainConfig, name: str) -> bool:
+def is_trainable(config: TrainConfig, name: str) -> bool:
     """What the family learns over SAM's weights; from nothing, everything that the part covers."""
     is_prompter, part = name.startswith("prompter."), config.objective.part
     if part != "both" and is_prompter != (part == "prompter"):
@@ -73,7 +73,7 @@ def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
     model.load_state_dict(taken, strict=False)
 
 
-def forget_activations(encoder: nn.Module) -> None:
+def checkpoint_blocks(encoder: nn.Module) -> None:
     """Each block is computed again on the way back, from its input alone."""
     for block in encoder.blocks:  # type: ignore[union-attr]
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)

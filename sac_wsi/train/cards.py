@@ -78,5 +78,5 @@ def forbids_commerce(licence: str) -> bool:
 
 def card_at(card: Card, step: int, metrics: Mapping[str, float]) -> Card:
     """The card of the weights as they are now."""
-    told = {f"validation_{name}": value for name, value in metrics.items()}
-    return replace(card, training=replace(card.training, steps=step), metrics=told)
+    named = {f"validation_{name}": value for name, value in metrics.items()}
+    return replace(card, training=replace(card.training, steps=step), metrics=named)

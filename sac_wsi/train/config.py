@@ -140,7 +140,7 @@ class ObjectiveSettings:
     map_loss   of the prompter: the paper's cross-entropy, or with Dice on the foreground besides
     auto       the semantic mask is prompted as in use: the prompter's points, by ``inference.points``
     experts    and by this many positive points from the truth, as a person would set them
-    nuclei     single nuclei of a tile to teach the instance way; 0: none
+    nuclei     single nuclei of a tile to teach the instance mode; 0: none
     seed       of the first weights and of every crop
     """
 
@@ -215,13 +215,13 @@ class TrainConfig:
         make_grid((1, 1), self.mpp, GridSettings(self.size.tile_px, self.halo_um), names)
 
     def _refuse_unfit_family(self) -> None:
-        family, part, way = self.size.family, self.objective.part, self.inference.way
+        family, part, mode = self.size.family, self.objective.part, self.inference.mode
         if family == "sam":
             raise ConfigError("size.family is sam, which learns nothing: needed sac, msa, sam-ft or unet.")
-        if family == "unet" and (part, way) != ("prompter", "prompter"):
+        if family == "unet" and (part, mode) != ("prompter", "prompter"):
             raise ConfigError(
-                f"size.family is unet, objective.part {part}, inference.way {way}: needed "
-                "objective.part=prompter and inference.way=prompter."
+                f"size.family is unet, objective.part {part}, inference.mode {mode}: needed "
+                "objective.part=prompter and inference.mode=prompter."
             )
 
     @property

@@ -1,5 +1,7 @@
-"""Batches made ahead by threads. Batch n follows from the seed and n: a resumed run sees the same ones, and
-so does a run on another number of devices, each of which makes its own share of every batch.
+"""Prepare training batches in threads, a few batches ahead of the training loop.
+
+Batch n depends on the seed and on n alone. A resumed run therefore sees the same batches, and so does a run
+on another number of devices, each of which makes its own share of every batch.
 """
 
 from __future__ import annotations
@@ -16,24 +18,32 @@ from skimage.measure import label
 from sac_wsi.datasets.images import Images, LabelledImage
 from sac_wsi.errors import DataError
 from sac_wsi.train.augment import AugmentSettings, random_crop
-from sac_wsi.train.objective import Lesson, make_lesson
+from sac_wsi.train.objective import TrainingBatch, make_training_batch
 
 _AHEAD = 3
 
 
 @dataclass(frozen=True)
-class LessonPlan:
-    """How a batch is drawn.
+class BatchSampler:
+    """Draw images at random and cut a batch of crops from them.
 
-    batch      crops on all devices together
-    share      this device's rank and how many there are: it makes that part of each batch
-    experts    points and single ``nuclei`` of a crop
-    on_bad     is told of an image that cannot be read, and another takes its place; None: that is an error
-    chances    of each image, to be the next one drawn; None: all the same
+    Attributes:
+        images: The images to draw from.
+        batch_size: Crops of one batch, on all devices together.
+        crop_px: Side of a crop.
+        maps: Number of target maps of the prompter, 1 or 3.
+        experts: Expert points of one crop.
+        nuclei: Single nuclei of one crop.
+        seed: Seed of all random numbers.
+        augment: How the crops are augmented.
+        share: Rank of this device and the number of devices; this device makes its share of each batch.
+        on_bad: Called with the error of an image that cannot be read; the next image takes its place. None:
+            an image that cannot be read is an error.
+        sampling_weights: Probability of each image to be drawn; None: all are equally probable.
     """
 
     images: Images
-    batch: int
+    batch_size: int
     crop_px: int
     maps: int
     experts: int
@@ -42,39 +52,40 @@ class LessonPlan:
     augment: AugmentSettings
     share: tuple[int, int] = (0, 1)
     on_bad: Callable[[DataError], None] | None = None
-    chances: NDArray[np.float64] | None = None
+    sampling_weights: NDArray[np.float64] | None = None
 
-    def lesson(self, number: int) -> Lesson:
+    def make_batch(self, number: int) -> TrainingBatch:
+        """Return this device's share of the batch of that number."""
         draw = np.random.default_rng([self.seed, number])
-        if self.chances is None:
-            chosen = draw.integers(len(self.images), size=self.batch)
+        if self.sampling_weights is None:
+            chosen = draw.integers(len(self.images), size=self.batch_size)
         else:
-            chosen = draw.choice(len(self.images), size=self.batch, p=self.chances)
+            chosen = draw.choice(len(self.images), size=self.batch_size, p=self.sampling_weights)
         rank, devices = self.share
         crops = []
-        for i in range(rank, self.batch, devices):
+        for i in range(rank, self.batch_size, devices):
             rng = np.random.default_rng([self.seed, number, i])
             image = self._read(int(chosen[i]))
             rgb, cut = random_crop(
                 image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom, image.labels_off_yx
             )
-            # a mirrored margin shows some nuclei twice, and the crop's edge leaves two pieces of others
+            # one label per connected piece: mirrored margins repeat nuclei, and crop edges can cut one in two
             crops.append((rgb, label(cut, connectivity=2).astype(np.int32)))
-        rng = np.random.default_rng([self.seed, number, self.batch + rank])
-        return make_lesson(crops, self.maps, self.experts, self.nuclei, rng)
+        rng = np.random.default_rng([self.seed, number, self.batch_size + rank])
+        return make_training_batch(crops, self.maps, self.experts, self.nuclei, rng)
 
     def pixels(self) -> NDArray[np.float64]:
-        """Of each image, at the model's resolution; reads all of them."""
+        """Return the number of pixels of each image at the model's resolution; this reads all images."""
         images = (self._read(index) for index in range(len(self.images)))
         return np.array([image.labels.size * image.zoom**2 for image in images])
 
-    def drawn_by_pixels(self) -> LessonPlan:
-        """An image of twice as many pixels is drawn twice as often."""
+    def weighted_by_pixels(self) -> BatchSampler:
+        """Return a sampler that draws an image of twice as many pixels twice as often."""
         pixels = self.pixels()
-        return replace(self, chances=pixels / pixels.sum())
+        return replace(self, sampling_weights=pixels / pixels.sum())
 
     def _read(self, index: int) -> LabelledImage:
-        """The image, or the next one that can be read."""
+        """Return the image, or the next one that can be read."""
         for ahead in range(len(self.images)):
             try:
                 return self.images.read((index + ahead) % len(self.images))
@@ -82,20 +93,20 @@ class LessonPlan:
                 if self.on_bad is None:
                     raise DataError(f"{error} Or pass --skip-bad to go on without it.") from None
                 self.on_bad(error)
-        raise DataError("None of the images can be read: `sac-wsi data check` tells why.")
+        raise DataError("None of the images can be read: `sac-wsi data check` names the reasons.")
 
 
-def lessons(plan: LessonPlan, first: int, end: int, threads: int) -> Iterator[Lesson]:
-    """Lessons first..end in order, a few of them made ahead."""
-    with ThreadPoolExecutor(threads, "lesson") as pool:
-        coming: deque[Future[Lesson]] = deque()
+def load_batches(sampler: BatchSampler, first: int, end: int, threads: int) -> Iterator[TrainingBatch]:
+    """Yield the batches ``first`` to ``end`` - 1 in order, and prepare the next ones in threads."""
+    with ThreadPoolExecutor(threads, "batch") as pool:
+        pending: deque[Future[TrainingBatch]] = deque()
         try:
             for number in range(first, end):
-                coming.append(pool.submit(plan.lesson, number))
-                if len(coming) > max(_AHEAD, 2 * threads):
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+                pending.append(pool.submit(sampler.make_batch, number))
+                if len(pending) > max(_AHEAD, 2 * threads):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in coming:
+            for future in pending:
                 future.cancel()

@@ -35,7 +35,7 @@ def events_in(lines: Iterable[str]) -> Iterator[Event]:
             continue
 
 
-def seconds_told(events: Iterable[Event]) -> float:
+def seconds_logged(events: Iterable[Event]) -> float:
     """Of all calls together."""
     return max((event.seconds for event in events), default=0.0)
 
@@ -58,16 +58,16 @@ class Log:
 
     def __init__(self, path: Path | None, on_event: Callable[[Event], None]) -> None:
         self._path, self._on_event = path, on_event
-        self._told: dict[str, list[float]] = {}
+        self._values: dict[str, list[float]] = {}
         self._begun = time.monotonic() - _seconds_before(path)
 
     def add(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._told.setdefault(name, []).append(value)
+            self._values.setdefault(name, []).append(value)
 
     def write_means(self, kind: str, step: int) -> None:
-        self.write(kind, step, {name: fmean(values) for name, values in self._told.items()})
-        self._told = {}
+        self.write(kind, step, {name: fmean(values) for name, values in self._values.items()})
+        self._values = {}
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
         event = Event(kind, step, round(time.monotonic() - self._begun, 1), values)
@@ -81,4 +81,4 @@ def _seconds_before(path: Path | None) -> float:
     if path is None or not path.exists():
         return 0.0
     with path.open(encoding="utf-8") as file:
-        return seconds_told(events_in(file))
+        return seconds_logged(events_in(file))

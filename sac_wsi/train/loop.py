@@ -16,15 +16,15 @@ from sac_wsi.files.atomic import make_folder, sha256_of
 from sac_wsi.system import interrupt
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.base import base_file
-from sac_wsi.train.begin import begin_run
-from sac_wsi.train.examiner import Examiner
-from sac_wsi.train.loader import LessonPlan, lessons
+from sac_wsi.train.begin import create_state
+from sac_wsi.train.loader import BatchSampler, load_batches
 from sac_wsi.train.log import Listener, Log
 from sac_wsi.train.ranks import Ranks, join
 from sac_wsi.train.run_files import BEST, LAST, LOG, STATE
 from sac_wsi.train.run_report import write_run_report
 from sac_wsi.train.same_run import claim_folder
-from sac_wsi.train.step import rate, take_step
+from sac_wsi.train.step import learning_rate_at, take_step
+from sac_wsi.train.validator import Validator
 
 if TYPE_CHECKING:
     from sac_wsi.datasets.images import Images
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sac_wsi.train.source import Source
     from sac_wsi.train.state import State
 
-_EXAM_SEED = 1 << 20
+_VALIDATION_SEED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,34 +78,34 @@ def _learn(
 ) -> tuple[int, bool]:
     """Steps done, and whether that is all."""
     out, schedule = Path(config.output_dir), config.schedule
-    plan = _plan(config, images, ranks, listener)
+    sampler = _sampler(config, images, ranks, listener)
     if config.data.draw == "pixels":
-        plan = plan.drawn_by_pixels()
-    epoch_steps = schedule.epoch_steps or _steps_in_epoch(config, plan)
+        sampler = sampler.weighted_by_pixels()
+    epoch_steps = schedule.epoch_steps or _steps_in_epoch(config, sampler)
     steps, every = schedule.epochs * epoch_steps, schedule.validate_every * epoch_steps
-    goes_on, learnt_from = (out / STATE).exists(), _identity(config, source)
-    state = begin_run(config, ranks.device, goes_on=goes_on)
-    if goes_on:
+    resumed, learnt_from = (out / STATE).exists(), _identity(config, source)
+    state = create_state(config, ranks.device, resumed=resumed)
+    if resumed:
         state.load(out / STATE, learnt_from)
-    exam = _plan(config, held_back, ranks, listener, exam=True)
-    examiner = Examiner(config, source, held_back, exam) if ranks.first else None
+    validation = _sampler(config, held_back, ranks, listener, validation=True)
+    validator = Validator(config, source, held_back, validation) if ranks.first else None
     log = Log(out / LOG if ranks.first else None, listener.on_event)
     numbers = (state.step * schedule.accumulate, steps * schedule.accumulate)
     threads = max(2, (os.cpu_count() or 2) // ranks.count)
-    passes = iter(lessons(plan, *numbers, threads))
+    passes = iter(load_batches(sampler, *numbers, threads))
     out_of_time = False
     while not _is_over(state, epoch_steps, schedule) and not out_of_time:
         interrupt.check()
         some = [next(passes) for _ in range(schedule.accumulate)]
-        log.add(take_step(state, some, config, ranks, rate(state.step, steps, schedule)))
+        log.add(take_step(state, some, config, ranks, learning_rate_at(state.step, steps, schedule)))
         listener.on_step(state.step, steps)
         out_of_time = ranks.any(bool(schedule.minutes) and time.monotonic() - begun > 60 * schedule.minutes)
         judged = state.step % every == 0 or state.step == steps
         if judged or out_of_time:
             log.write_means("train", state.step)
         if judged:
-            if examiner is not None:
-                examiner.judge(state, ranks.device, log)
+            if validator is not None:
+                validator.validate(state, ranks.device, log)
             _agree(state, ranks)
         if ranks.first and (judged or out_of_time):
             state.save(out / STATE, learnt_from)
@@ -118,21 +118,21 @@ def _identity(config: TrainConfig, source: Source) -> str:
     return f"{source.identity} {sha256_of(base) if base else ''}"
 
 
-def _plan(
-    config: TrainConfig, images: Images, ranks: Ranks, listener: Listener, *, exam: bool = False
-) -> LessonPlan:
+def _sampler(
+    config: TrainConfig, images: Images, ranks: Ranks, listener: Listener, *, validation: bool = False
+) -> BatchSampler:
     with_masks = config.objective.part != "prompter"
     true_prompts = with_masks and not config.size.over_prompter
-    return LessonPlan(
+    return BatchSampler(
         images=images,
-        batch=config.schedule.batch,
+        batch_size=config.schedule.batch,
         crop_px=config.crop_px,
         maps=config.size.prompter.maps,
         experts=config.objective.experts if with_masks else 0,
         nuclei=config.objective.nuclei if true_prompts else 0,
-        seed=config.objective.seed + (_EXAM_SEED if exam else 0),
-        augment=NONE if exam else config.augment,
-        share=(0, 1) if exam else (ranks.rank, ranks.count),
+        seed=config.objective.seed + (_VALIDATION_SEED if validation else 0),
+        augment=NONE if validation else config.augment,
+        share=(0, 1) if validation else (ranks.rank, ranks.count),
         on_bad=_Skipper(listener) if config.data.skip_bad else None,
     )
 
@@ -141,17 +141,17 @@ class _Skipper:
     """Tells of each bad image once."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener, self._told = listener, set[str]()
+        self._listener, self._reported = listener, set[str]()
 
     def __call__(self, error: DataError) -> None:
-        if str(error) not in self._told:
-            self._told.add(str(error))
+        if str(error) not in self._reported:
+            self._reported.add(str(error))
             self._listener.on_bad(str(error))
 
 
-def _steps_in_epoch(config: TrainConfig, plan: LessonPlan) -> int:
+def _steps_in_epoch(config: TrainConfig, sampler: BatchSampler) -> int:
     """As many as show as many pixels as there are."""
-    pixels = float(plan.pixels().sum())
+    pixels = float(sampler.pixels().sum())
     shown = config.schedule.batch * config.schedule.accumulate * config.crop_px**2
     return max(1, math.ceil(pixels / shown))
 

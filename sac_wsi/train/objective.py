@@ -15,7 +15,7 @@ from sac_wsi.model.nets.sac import SacModel, Seen, cell_px, to_tile
 from sac_wsi.model.points.prompts import PointSettings, expert_points, select
 from sac_wsi.model.points.target_maps import target_maps
 from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, dice_loss, prompter_loss, sam_loss
-from sac_wsi.train.own_nuclei import own_nuclei
+from sac_wsi.train.nucleus_prompts import sample_nucleus_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingBatch:
     """A batch, ready for the model; made by the loader's threads.
 
     pixels     (B, side, side, 3) uint8
@@ -56,13 +56,13 @@ class Lesson:
     seed: Tensor
 
 
-def make_lesson(
+def make_training_batch(
     crops: list[tuple[NDArray[np.uint8], NDArray[np.int32]]],
     maps: int,
     experts: int,
     nuclei: int,
     rng: np.random.Generator,
-) -> Lesson:
+) -> TrainingBatch:
     count, side = len(crops), crops[0][0].shape[0]
     expert_xy, expert = np.zeros((count, experts, 2), np.float32), np.full((count, experts), -1, np.int64)
     owner: list[int] = []
@@ -78,7 +78,7 @@ def make_lesson(
             owner += [i] * len(some)
             centres.append(some)
             masks.append(truth[None] == truth[y, x][:, None, None])
-    return Lesson(
+    return TrainingBatch(
         pixels=torch.from_numpy(np.stack([rgb for rgb, _ in crops])),
         labels=torch.from_numpy(np.stack([truth for _, truth in crops])),
         maps=torch.from_numpy(np.stack([_targets(truth, maps) for _, truth in crops])),
@@ -92,36 +92,36 @@ def make_lesson(
 
 
 def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
-    """(maps, h, w); depth and centres cost most of a lesson, so they are left out where nobody wants them."""
+    """(maps, h, w); depth and centres cost most of a batch, so they are left out where nobody wants them."""
     return (truth > 0).astype(np.float32)[None] if maps == 1 else target_maps(truth)
 
 
 def loss_of(
-    model: SacModel, lesson: Lesson, settings: ObjectiveSettings, use: InferenceSettings, mpp: float
+    model: SacModel, batch: TrainingBatch, settings: ObjectiveSettings, use: InferenceSettings, mpp: float
 ) -> dict[str, Tensor]:
     """Named terms; their sum is what is learnt.
 
-    ``lesson`` is on the model's device, ``use`` says how the model will be asked: by which points, on which
+    ``batch`` is on the model's device, ``use`` says how the model will be asked: by which points, on which
     windows; ``mpp`` at which resolution.
     """
-    images = model.normalise(lesson.pixels.permute(0, 3, 1, 2))
+    images = model.normalise(batch.pixels.permute(0, 3, 1, 2))
     seen = _seen(model, images, settings)
     terms: dict[str, Tensor] = {}
     if settings.part != "sac":
         assert seen.maps is not None
-        terms["maps"] = prompter_loss(seen.maps, lesson.maps)
+        terms["maps"] = prompter_loss(seen.maps, batch.maps)
         if settings.map_loss == "bce_dice":
-            terms["maps_dice"] = dice_loss(seen.maps[:, :1], lesson.maps[:, :1])
+            terms["maps_dice"] = dice_loss(seen.maps[:, :1], batch.maps[:, :1])
     if settings.part != "prompter":
         assert seen.embedding is not None
         mask_loss = _MASK_LOSSES[settings.mask_loss]
-        xy, labels = _prompts(seen.maps if settings.auto else None, lesson, use.points)
+        xy, labels = _prompts(seen.maps if settings.auto else None, batch, use.points)
         said = seen.maps[:, 0] if seen.maps is not None and model.size.over_prompter else None
-        terms["semantic"] = mask_loss(model.semantic(seen.embedding, xy, labels, said), lesson.maps[:, :1])
+        terms["semantic"] = mask_loss(model.semantic(seen.embedding, xy, labels, said), batch.maps[:, :1])
         if model.size.over_prompter:
-            terms |= _own_nucleus_terms(model, seen, lesson, settings, use, mpp)
-        elif len(lesson.owner):
-            terms |= _nucleus_terms(model, seen.embedding, lesson, use.window_cells, mask_loss)
+            terms |= _own_nucleus_terms(model, seen, batch, settings, use, mpp)
+        elif len(batch.owner):
+            terms |= _nucleus_terms(model, seen.embedding, batch, use.window_cells, mask_loss)
     return terms
 
 
@@ -131,36 +131,36 @@ def _seen(model: SacModel, images: Tensor, settings: ObjectiveSettings) -> Seen:
     return model.look(images, embed=settings.part != "prompter")
 
 
-def _prompts(maps: Tensor | None, lesson: Lesson, points: PointSettings) -> tuple[Tensor, Tensor]:
+def _prompts(maps: Tensor | None, batch: TrainingBatch, points: PointSettings) -> tuple[Tensor, Tensor]:
     """(B, N, 2) and (B, N) points of the semantic mask: the prompter's own as it is now, and the experts'."""
     if maps is None:
-        return lesson.expert_xy, lesson.experts
+        return batch.expert_xy, batch.experts
     probability = maps[:, 0].detach().float().sigmoid().cpu().numpy()
     most = points.positive + points.negative
     xy = np.zeros((len(probability), most, 2), np.float32)
     labels = np.full((len(probability), most), -1, np.int64)
-    rng = np.random.default_rng(int(lesson.seed))
+    rng = np.random.default_rng(int(batch.seed))
     for i, one in enumerate(probability):
         found = select(one, points, rng)
         xy[i, : len(found)], labels[i, : len(found)] = found.xy, found.positive
     used = int((labels >= 0).sum(axis=1).max(initial=0))  # in use, too, there are no more tokens than points
     xy, labels = xy[:, :used], labels[:, :used]
-    device = lesson.expert_xy.device
+    device = batch.expert_xy.device
     auto_xy, auto = torch.from_numpy(xy).to(device), torch.from_numpy(labels).to(device)
-    return torch.cat([auto_xy, lesson.expert_xy], 1), torch.cat([auto, lesson.experts], 1)
+    return torch.cat([auto_xy, batch.expert_xy], 1), torch.cat([auto, batch.experts], 1)
 
 
 def _nucleus_terms(
     model: SacModel,
     embedding: Tensor,
-    lesson: Lesson,
+    batch: TrainingBatch,
     window_cells: int,
     mask_loss: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
     """Single nuclei, each on the window of the embedding that it will be decoded on."""
-    asked = _asked(model, embedding, lesson.owner, lesson.centre_xy, window_cells)
-    each = torch.arange(len(lesson.owner), device=embedding.device)
-    truth = windows(lesson.nucleus[:, None], each, asked.corners_px, asked.side_px).float()
+    asked = _asked(model, embedding, batch.owner, batch.centre_xy, window_cells)
+    each = torch.arange(len(batch.owner), device=embedding.device)
+    truth = windows(batch.nucleus[:, None], each, asked.corners_px, asked.side_px).float()
     return {
         "instance": mask_loss(asked.logits, truth),
         "iou": (asked.iou - _overlap(asked.logits, truth)).square().mean(),
@@ -201,7 +201,7 @@ def _asked(
 def _own_nucleus_terms(
     model: SacModel,
     seen: Seen,
-    lesson: Lesson,
+    batch: TrainingBatch,
     settings: ObjectiveSettings,
     use: InferenceSettings,
     mpp: float,
@@ -210,8 +210,8 @@ def _own_nucleus_terms(
     prompt no mask is right, and the score learns to say so."""
     assert seen.embedding is not None
     assert seen.maps is not None
-    rng = np.random.default_rng(int(lesson.seed))
-    own = own_nuclei(seen.maps, lesson.labels, settings.nuclei, use, mpp, rng)
+    rng = np.random.default_rng(int(batch.seed))
+    own = sample_nucleus_prompts(seen.maps, batch.labels, settings.nuclei, use, mpp, rng)
     if not len(own.owner):
         return {}
     foreground = seen.maps[:, 0]
@@ -219,7 +219,7 @@ def _own_nucleus_terms(
     asked = _asked(model, seen.embedding, own.owner, own.centre_xy, use.window_cells, prompt)
     said, basins, labels = (
         cut(each, own.owner, asked.corners_px, asked.side_px)
-        for each in (foreground, own.basins, lesson.labels)
+        for each in (foreground, own.basins, batch.labels)
     )
     found = asked.logits + nucleus_prior(said, basins, own.basin)[:, None]
     there = own.true_id > 0
@@ -240,6 +240,6 @@ def _overlap(logits: Tensor, truth: Tensor) -> Tensor:
         return both / either.clamp(min=1)
 
 
-def on_device(lesson: Lesson, device: str) -> Lesson:
-    moved = {f.name: getattr(lesson, f.name).to(device, non_blocking=True) for f in fields(lesson)}
-    return Lesson(**moved)
+def on_device(batch: TrainingBatch, device: str) -> TrainingBatch:
+    moved = {f.name: getattr(batch, f.name).to(device, non_blocking=True) for f in fields(batch)}
+    return TrainingBatch(**moved)

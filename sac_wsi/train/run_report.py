@@ -15,10 +15,10 @@ from sac_wsi.files.atomic import atomic_file
 from sac_wsi.model.checkpoint.file import load_model
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.train.base import base_file
-from sac_wsi.train.judge import judge_model
-from sac_wsi.train.log import events_in, seconds_told
+from sac_wsi.train.log import events_in, seconds_logged
 from sac_wsi.train.report import best_and_worst, curves_of, write_report
 from sac_wsi.train.run_files import LOG, REPORT, SCORES
+from sac_wsi.train.validation import score_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:
     skip = (lambda error: None) if config.data.skip_bad else None
     scored: list[ImageScores] = []
     shown: list[ScoredImage] = []
-    for image in judge_model(model.to(device), config, images, device, skip):
+    for image in score_model(model.to(device), config, images, device, skip):
         scored.append(image.scores)
         shown = list(chain(*best_and_worst([*shown, image])))  # no more in memory than the page shows
     scores = summarise(scored)
@@ -67,7 +67,7 @@ def _facts(config: TrainConfig, card: Card, lines: Iterable[str]) -> dict[str, s
         "Best weights": f"{card.training.steps:,} steps",
         "Step": f"{schedule.batch} x {schedule.accumulate} crops of {config.crop_px} px",
         "Precision": schedule.precision,
-        "Time": f"{seconds_told(events_in(lines)) / 60:.1f} min",
+        "Time": f"{seconds_logged(events_in(lines)) / 60:.1f} min",
         "Machine": _machine(),
         "Code": f"sac-wsi {card.training.code_version}, torch {torch.__version__}",
     }

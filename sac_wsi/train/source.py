@@ -39,8 +39,8 @@ class Source:
     @property
     def identity(self) -> str:
         """The same for the same images in the same parts, wherever they lie."""
-        told = [f"{sample.name} {sample.split}" for sample in self.data.samples] if self.data else []
-        return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
+        lines = [f"{sample.name} {sample.split}" for sample in self.data.samples] if self.data else []
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     def part(self, split: str) -> Images:
         """The images of train, val or test; of "all", all of them."""

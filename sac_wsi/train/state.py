@@ -59,7 +59,7 @@ class State:
         if held.get("images") != images:
             raise CheckpointError(
                 f"{path} has learnt from other images or another SAM, or another split. Give another "
-                "output_dir, or remove that folder to begin anew."
+                "output_dir, or remove that folder to start over."
             )
         self.model.load_state_dict(held["model"], strict=False)
         self.optimiser.load_state_dict(held["optimiser"])
@@ -92,8 +92,8 @@ def _read(path: Path) -> dict[str, Any]:
         held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({type(error).__name__}). Remove it to begin anew."
+            f"{path} cannot be read ({type(error).__name__}). Remove it to start over."
         ) from None
     if not isinstance(held, dict):
-        raise CheckpointError(f"{path} is no state of a training. Remove it to begin anew.")
+        raise CheckpointError(f"{path} is no state of a training. Remove it to start over.")
     return held

@@ -1,4 +1,4 @@
-"""One change of the weights."""
+"""Do one training step: compute the loss and change the weights once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sac_wsi.errors import SacWsiError
 from sac_wsi.model.predict.features import arithmetic
-from sac_wsi.train.objective import Lesson, loss_of, on_device
+from sac_wsi.train.objective import TrainingBatch, loss_of, on_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,39 +22,50 @@ if TYPE_CHECKING:
 
 
 def take_step(
-    state: State, passes: Iterable[Lesson], config: TrainConfig, ranks: Ranks, learning_rate: float
+    state: State, passes: Iterable[TrainingBatch], config: TrainConfig, ranks: Ranks, learning_rate: float
 ) -> dict[str, float]:
-    """The terms of the loss, means over the passes."""
+    """Change the weights once and return the terms of the loss, each a mean over the passes.
+
+    Args:
+        state: Changed in place.
+        passes: The batches of this step, one forward and backward pass each.
+        config: The settings of the run.
+        ranks: The processes that train together.
+        learning_rate: The learning rate of this step.
+
+    Raises:
+        SacWsiError: The gradient is NaN or infinite; the weights are unchanged.
+    """
     schedule, model = config.schedule, state.model
     model.train()
     if config.objective.part == "sac" and model.prompter is not None:
-        model.prompter.eval()  # it stays as it is, and so do the statistics of its batch norm
+        model.prompter.eval()  # it is not trained: its batch norm keeps its statistics
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate
     state.optimiser.zero_grad(set_to_none=True)
-    told: dict[str, float] = {}
-    for lesson in passes:
+    means: dict[str, float] = {}
+    for batch in passes:
         with arithmetic(ranks.device, config.schedule.bf16):
             terms = loss_of(
-                model, on_device(lesson, ranks.device), config.objective, config.inference, config.mpp
+                model, on_device(batch, ranks.device), config.objective, config.inference, config.mpp
             )
         total = torch.stack(list(terms.values())).sum() / schedule.accumulate
         total.backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
-            told[name] = told.get(name, 0.0) + float(value.detach()) / schedule.accumulate
+            means[name] = means.get(name, 0.0) + float(value.detach()) / schedule.accumulate
     _share_gradients(model, ranks)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip_norm)
-    # a loss that is no number gives such a gradient, and the weights are still as they were
+    # a loss that is NaN or infinite gives such a gradient; the weights have not changed yet
     if ranks.any(not bool(torch.isfinite(norm))):
-        raise no_number(told, state.step)
+        raise nonfinite_loss(means, state.step)
     state.optimiser.step()
     state.step += 1
     state.follow(schedule.ema)
-    return told
+    return means
 
 
 def _share_gradients(model: SacModel, ranks: Ranks) -> None:
-    """The mean over all devices, of the statistics of batch norm as well."""
+    """Average gradients and statistics of batch norm over all devices."""
     if ranks.count == 1:
         return
     chosen = [p for p in model.parameters() if p.requires_grad]
@@ -70,17 +81,18 @@ def _share_gradients(model: SacModel, ranks: Ranks) -> None:
     ranks.average(value for value in model.buffers() if value.is_floating_point())
 
 
-def rate(step: int, steps: int, schedule: ScheduleSettings) -> float:
-    """Up in a line, down as half a cosine."""
+def learning_rate_at(step: int, steps: int, schedule: ScheduleSettings) -> float:
+    """Return the learning rate of a step: a linear warm-up, then half a cosine down to 0."""
     if step < schedule.warmup_steps:
         return schedule.learning_rate * (step + 1) / schedule.warmup_steps
     done = (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)
     return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def no_number(terms: dict[str, float], step: int) -> SacWsiError:
-    told = ", ".join(f"{name} {value:g}" for name, value in terms.items())
+def nonfinite_loss(terms: dict[str, float], step: int) -> SacWsiError:
+    """Return the error for a loss or gradient that is NaN or infinite."""
+    means = ", ".join(f"{name} {value:g}" for name, value in terms.items())
     return SacWsiError(
-        f"The loss or its gradient is no number any more at step {step} ({told}). The last saved state is "
+        f"The loss or its gradient became NaN or infinite at step {step} ({means}). The last saved state is "
         "kept. Try a smaller schedule.learning_rate or schedule.clip_norm in another output_dir."
     )

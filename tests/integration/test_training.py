@@ -31,8 +31,8 @@ from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
-from sac_wsi.train import examiner, loop
-from sac_wsi.train.begin import begin_run
+from sac_wsi.train import loop, validator
+from sac_wsi.train.begin import create_state
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.log import Listener
 from sac_wsi.train.loop import train
@@ -50,7 +50,7 @@ def smoke(folder, *overrides):
         "schedule.epochs=3",
         "schedule.epoch_steps=2",
         "objective.nuclei=2",
-        "inference.way=prompter",
+        "inference.mode=prompter",
     )
     return build(TrainConfig, read_settings(SMOKE, [f"output_dir={folder}", *small, *overrides]))
 
@@ -89,9 +89,9 @@ def test_stopped_and_resumed_is_the_same_curve_and_the_same_weights(whole, tmp_p
     validation = {key: value for key, value in curve(whole).items() if key[0] == "validation"}
     assert len(validation) == 3
     assert {key: value for key, value in curve(tmp_path).items() if key[0] == "validation"} == validation
-    told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [event["step"] for event in told if event["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
-    seconds = [event["seconds"] for event in told]
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in events if event["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    seconds = [event["seconds"] for event in events]
     assert seconds == sorted(seconds)
 
 
@@ -175,14 +175,14 @@ def test_the_kept_config_trains_as_it_is(whole):
     assert build(TrainConfig, read_settings(whole / "config.json", [])).name == "smoke"
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_state(tmp_path):
-    with pytest.raises(SacWsiError, match=r"no number any more at step \d"):
+def test_a_loss_of_nan_stops_the_run_and_keeps_the_last_state(tmp_path):
+    with pytest.raises(SacWsiError, match=r"became NaN or infinite at step \d"):
         run(tmp_path, "schedule.learning_rate=1e30", "schedule.clip_norm=1e30", "schedule.warmup_steps=0")
 
 
 def test_broken_weights_are_neither_judged_nor_kept(tmp_path):
     wild = ("schedule.learning_rate=1e30", "schedule.clip_norm=1e30", "schedule.warmup_steps=0")
-    with pytest.raises(SacWsiError, match="no number any more"):
+    with pytest.raises(SacWsiError, match="became NaN or infinite"):
         run(tmp_path, "schedule.epoch_steps=1", *wild)
     assert not list(tmp_path.glob("*.safetensors"))
     assert not (tmp_path / "state.pt").exists()
@@ -192,7 +192,7 @@ def test_broken_weights_are_neither_judged_nor_kept(tmp_path):
 def test_the_average_goes_back_to_where_it_was(tmp_path):
     """On a GPU, too: what is loaded is copied into the tensors that are there."""
     config = smoke(tmp_path)
-    state = begin_run(config, "cpu")
+    state = create_state(config, "cpu")
     tensors = dict(state.average)
     state.save(tmp_path / "s.pt", "a")
     state.load(tmp_path / "s.pt", "a")
@@ -236,7 +236,7 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("shedule.epochs=3", "Did you mean schedule"),
         ("schedule.epoch=3", r"Did you mean schedule\.epoch"),
@@ -259,8 +259,8 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
         ("size={family: sac, encoder: vit_nano, over_prompter: true}", "prompter first, then sac"),
     ],
 )
-def test_settings_that_do_not_fit(tmp_path, setting, told):
-    with pytest.raises(ConfigError, match=told):
+def test_settings_that_do_not_fit(tmp_path, setting, message):
+    with pytest.raises(ConfigError, match=message):
         smoke(tmp_path, setting)
 
 
@@ -287,10 +287,10 @@ def test_prompts_of_the_paper(tmp_path):
         (
             ("objective.auto=false",),
             ("inference.points.positive=3", "inference.points.negative=3", "objective.experts=2"),
-            ("inference.points.way=R", "objective.auto=false", "objective.experts=1", "objective.nuclei=0"),
+            ("inference.points.mode=R", "objective.auto=false", "objective.experts=1", "objective.nuclei=0"),
         )
     ):
-        done = run(tmp_path / str(at), "schedule.epochs=1", "inference.way=semantic", *settings)
+        done = run(tmp_path / str(at), "schedule.epochs=1", "inference.mode=semantic", *settings)
         assert done.complete
 
 
@@ -318,7 +318,7 @@ def test_a_sac_over_its_prompter(tmp_path):
         pass
     for name in ("best.safetensors", "last.safetensors"):
         assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
-    begun = begin_run(smoke(tmp_path, over, sac, start), "cpu").model.state_dict()
+    begun = create_state(smoke(tmp_path, over, sac, start), "cpu").model.state_dict()
     held = load_model(first)[0].state_dict()
     assert not begun["mask_decoder.output_hypernetworks_mlps.0.layers.2.weight"].any()
     assert all(
@@ -337,7 +337,7 @@ def test_of_a_prompter_of_another_size_nothing_can_be_taken_over(tmp_path):
 
 
 def test_patience_ends_a_run_but_not_before_its_least_epochs(tmp_path, monkeypatch):
-    monkeypatch.setattr(examiner, "image_means", lambda images: {"pq": 0.5})  # never better
+    monkeypatch.setattr(validator, "image_means", lambda images: {"pq": 0.5})  # never better
     calm = ("schedule.epochs=6", "schedule.patience=1", "schedule.best_by=pq")
     assert run(tmp_path / "1", *calm).step == 4
     assert run(tmp_path / "2", *calm, "schedule.least_epochs=4").step == 8
@@ -378,11 +378,13 @@ def test_an_image_that_cannot_be_read_stops_the_run_by_name(folders):
 
 
 def test_or_is_left_out_and_named_once(folders):
-    told = []
-    done = run(folders / "out", *in_folders(folders, "skip_bad=true"), listener=Listener(on_bad=told.append))
+    bad = []
+    done = run(
+        folders / "out", *in_folders(folders, "skip_bad=true"), listener=Listener(on_bad=bad.append)
+    )
     assert done.complete
-    assert len(told) == 1
-    assert "2.png" in told[0]
+    assert len(bad) == 1
+    assert "2.png" in bad[0]
 
 
 def test_images_of_other_resolution_are_brought_to_the_models(folders):
@@ -442,7 +444,7 @@ def test_torchrun(whole, tmp_path, devices):
     command = [launcher, "--nproc-per-node", str(devices), "--no-python", program, "train", str(SMOKE)]
     for setting in (f"output_dir={tmp_path}", "data.count=4", "data.side_px=192", "objective.nuclei=2"):
         command += ["--set", setting]
-    for setting in ("schedule.epochs=3", "schedule.epoch_steps=2", "inference.way=prompter"):
+    for setting in ("schedule.epochs=3", "schedule.epoch_steps=2", "inference.mode=prompter"):
         command += ["--set", setting]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("checkpoint") == 1

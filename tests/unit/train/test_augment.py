@@ -72,16 +72,16 @@ def test_the_same_seed_gives_the_same_crop(height, width, side, how, seed, zoom)
 
 
 @given(seeds, st.sampled_from([(0.0, 0.0), (-1.0, 0.0), (2.0, -3.0)]), st.sampled_from([0.5, 1.0, 2.0]))
-def test_labels_that_lie_beside_lie_there_however_a_crop_is_turned(seed, off_yx, zoom):
+def test_labels_that_lie_beside_lie_there_however_a_crop_is_turned(seed, offset_yx, zoom):
     """A disc and its label: from the middle of the one to that of the other it is always the same way."""
     y, x = np.mgrid[:120, :120]
     disc = (y - 60) ** 2 + (x - 60) ** 2 < 18**2
-    labels = np.roll(disc, [int(v) for v in off_yx], (0, 1)).astype(np.int32)
+    labels = np.roll(disc, [int(v) for v in offset_yx], (0, 1)).astype(np.int32)
     rgb = np.repeat(np.where(disc, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
     how = replace(NONE, turn=True)
-    crop, cut = random_crop(rgb, labels, round(120 * zoom), how, np.random.default_rng(seed), zoom, off_yx)
+    crop, cut = random_crop(rgb, labels, round(120 * zoom), how, np.random.default_rng(seed), zoom, offset_yx)
     way = np.argwhere(cut > 0).mean(axis=0) - np.argwhere(crop[..., 0] > 127).mean(axis=0)
-    np.testing.assert_allclose(way, np.array(off_yx) * zoom, atol=0.6)
+    np.testing.assert_allclose(way, np.array(offset_yx) * zoom, atol=0.6)
 
 
 def test_another_seed_gives_another_crop():

@@ -4,7 +4,7 @@ import torch
 
 from sac_wsi.datasets.images import LabelledImage
 from sac_wsi.train.augment import NONE
-from sac_wsi.train.loader import LessonPlan
+from sac_wsi.train.loader import BatchSampler
 
 
 class Two:
@@ -23,14 +23,14 @@ class Two:
 
 @pytest.mark.parametrize(("by_pixels", "share"), [(False, 0.5), (True, 0.8)])
 def test_how_often_an_image_is_drawn(by_pixels, share):
-    plan = LessonPlan(Two(), 8, 32, 1, 0, 0, 0, NONE)
-    plan = plan.drawn_by_pixels() if by_pixels else plan
-    light = np.concatenate([plan.lesson(number).pixels[:, 0, 0, 0] for number in range(150)])
+    sampler = BatchSampler(Two(), 8, 32, 1, 0, 0, 0, NONE)
+    sampler = sampler.weighted_by_pixels() if by_pixels else sampler
+    light = np.concatenate([sampler.make_batch(number).pixels[:, 0, 0, 0] for number in range(150)])
     # 1,200 draws: the standard deviation is 0.014
     assert abs((light > 0).mean() - share) < 0.07
 
 
-def test_a_lesson_follows_from_its_number_when_drawn_by_pixels():
-    plan, again = (LessonPlan(Two(), 8, 32, 1, 0, 0, 5, NONE).drawn_by_pixels() for _ in range(2))
-    plan.lesson(0)
-    assert torch.equal(plan.lesson(3).pixels, again.lesson(3).pixels)
+def test_batch_depends_on_its_number_only_when_images_are_weighted_by_pixels():
+    sampler, again = (BatchSampler(Two(), 8, 32, 1, 0, 0, 5, NONE).weighted_by_pixels() for _ in range(2))
+    sampler.make_batch(0)
+    assert torch.equal(sampler.make_batch(3).pixels, again.make_batch(3).pixels)

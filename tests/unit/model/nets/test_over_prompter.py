@@ -20,8 +20,8 @@ from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.tiling.segmenter import RgbTile
 from sac_wsi.train.config import ObjectiveSettings
-from sac_wsi.train.objective import loss_of, make_lesson
-from sac_wsi.train.own_nuclei import own_nuclei
+from sac_wsi.train.nucleus_prompts import sample_nucleus_prompts
+from sac_wsi.train.objective import loss_of, make_training_batch
 
 SIDE = 128
 SIZE = ModelSize("sac", "vit_nano", SIDE, prompter=PrompterSize(width=4, maps=3), over_prompter=True)
@@ -34,10 +34,10 @@ def knowing():
     torch.manual_seed(0)
     model = build_model(SIZE)
     rng = np.random.default_rng(0)
-    lesson = make_lesson([crop(SLIDE)], 3, 0, 0, rng)
+    batch = make_training_batch([crop(SLIDE)], 3, 0, 0, rng)
     optimiser = torch.optim.AdamW(model.prompter.parameters(), lr=1e-2)
     for _ in range(60):
-        terms = loss_of(model, lesson, ObjectiveSettings(part="prompter"), InferenceSettings(), 0.25)
+        terms = loss_of(model, batch, ObjectiveSettings(part="prompter"), InferenceSettings(), 0.25)
         optimiser.zero_grad()
         sum(terms.values()).backward()
         optimiser.step()
@@ -49,20 +49,20 @@ def crop(slide):
     return slide.render(box), labels_from_nuclei(slide.truth(box), box)
 
 
-def found_by(model, way, person=None, **settings):
+def found_by(model, mode, person=None, **settings):
     rgb, _ = crop(SLIDE)
     runner = make_runner(copy.deepcopy(model), "cpu", "float32")  # which folds LoRA in
-    use = InferenceSettings(way=way, window_cells=0, **settings)
+    use = InferenceSettings(mode=mode, window_cells=0, **settings)
     tile = RgbTile(rgb, Box.of_shape(SLIDE.shape_yx))
     (nuclei,) = tile_nuclei(runner, use, 0.5, person or PersonPoints(), [tile])
     return nuclei
 
 
-@pytest.mark.parametrize("way", ["instance", "semantic"])
+@pytest.mark.parametrize("mode", ["instance", "semantic"])
 @pytest.mark.parametrize("cut", [0.3, 0.5, 0.6])
-def test_before_it_learns_it_is_its_prompter(knowing, way, cut):
+def test_before_it_learns_it_is_its_prompter(knowing, mode, cut):
     expected = found_by(knowing, "prompter", mask_probability=cut)
-    found = found_by(knowing, way, mask_probability=cut, nms_iou=1.0)
+    found = found_by(knowing, mode, mask_probability=cut, nms_iou=1.0)
     assert len(expected) > 6
     assert masks(found) == masks(expected)
 
@@ -80,11 +80,11 @@ def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
     before = {name: value.clone() for name, value in model.prompter.state_dict().items()}
     learns = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learns, lr=3e-3)
-    lesson = make_lesson([crop(SLIDE)], 3, 0, 0, np.random.default_rng(0))
+    batch = make_training_batch([crop(SLIDE)], 3, 0, 0, np.random.default_rng(0))
     settings = ObjectiveSettings(part="sac", nuclei=16, mask_loss="dice_ce")
     told = []
     for _ in range(25):
-        terms = loss_of(model, lesson, settings, InferenceSettings(way="instance"), 0.25)
+        terms = loss_of(model, batch, settings, InferenceSettings(mode="instance"), 0.25)
         assert set(terms) == {"semantic", "iou", "instance"}
         optimiser.zero_grad()
         sum(terms.values()).backward()
@@ -106,9 +106,9 @@ def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
 
 def test_a_false_prompt_teaches_the_score_alone(knowing):
     rgb, labels = crop(SLIDE)
-    lesson = make_lesson([(rgb, np.zeros_like(labels))], 3, 0, 0, np.random.default_rng(0))
+    batch = make_training_batch([(rgb, np.zeros_like(labels))], 3, 0, 0, np.random.default_rng(0))
     settings = ObjectiveSettings(part="sac", nuclei=16)
-    terms = loss_of(knowing, lesson, settings, InferenceSettings(way="instance"), 0.25)
+    terms = loss_of(knowing, batch, settings, InferenceSettings(mode="instance"), 0.25)
     assert set(terms) == {"semantic", "iou"}
 
 
@@ -118,12 +118,12 @@ def test_windows_and_owners_of_a_batch(knowing, bf16):
     rgb, labels = crop(SLIDE)
     nothing = np.full_like(rgb, 255), np.zeros_like(labels)
     settings = ObjectiveSettings(part="sac", nuclei=64, mask_loss="dice_ce")
-    use = InferenceSettings(way="instance", window_cells=8)
+    use = InferenceSettings(mode="instance", window_cells=8)
 
     def terms(*crops):
-        lesson = make_lesson(list(crops), 3, 0, 0, np.random.default_rng(0))
+        batch = make_training_batch(list(crops), 3, 0, 0, np.random.default_rng(0))
         with torch.inference_mode(), arithmetic("cpu", bf16):
-            told = loss_of(knowing, lesson, settings, use, 0.25)
+            told = loss_of(knowing, batch, settings, use, 0.25)
         return {name: float(value) for name, value in told.items()}
 
     alone, second = terms((rgb, labels)), terms(nothing, (rgb, labels))
@@ -138,7 +138,7 @@ def test_a_nucleus_that_the_prompter_missed_is_asked_for_as_a_person_would(knowi
     blind = labels == np.bincount(labels[labels > 0]).argmax()
     maps[0, :, torch.from_numpy(blind)] = -8
     truth = torch.from_numpy(labels)[None]
-    own = own_nuclei(maps, truth, 99, InferenceSettings(), 0.25, np.random.default_rng(0))
+    own = sample_nucleus_prompts(maps, truth, 99, InferenceSettings(), 0.25, np.random.default_rng(0))
     (at,) = np.flatnonzero(own.true_id == labels[blind][0])
     x, y = own.centre_xy[at, 0].int().tolist()
     assert blind[y, x]
@@ -152,10 +152,10 @@ def test_a_prompt_without_a_mask_prompt_takes_what_stands_for_none(knowing):
     plain = build_model(replace(SIZE, over_prompter=False)).eval()
     rgb, labels = crop(SLIDE)
     one = np.where(labels == labels.max(), 1, 0).astype(np.int32)
-    lesson = make_lesson([(rgb, np.zeros_like(one)), (rgb, one)], 3, 0, 1, np.random.default_rng(0))
-    assert lesson.owner.tolist() == [1]
+    batch = make_training_batch([(rgb, np.zeros_like(one)), (rgb, one)], 3, 0, 1, np.random.default_rng(0))
+    assert batch.owner.tolist() == [1]
     settings = ObjectiveSettings(part="sac", auto=False, nuclei=1)
-    assert "instance" in loss_of(plain, lesson, settings, InferenceSettings(), 0.25)
+    assert "instance" in loss_of(plain, batch, settings, InferenceSettings(), 0.25)
 
 
 def test_the_stem_averages_over_patches():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnNuclei:
+class NucleusPrompts:
     """K nuclei of a batch of B tiles.
 
     owner      (K,) the tile of each
@@ -35,9 +35,9 @@ class OwnNuclei:
     true_id: Tensor
 
 
-def own_nuclei(
+def sample_nucleus_prompts(
     maps: Tensor, labels: Tensor, most: int, use: InferenceSettings, mpp: float, rng: np.random.Generator
-) -> OwnNuclei:
+) -> NucleusPrompts:
     """At most so many of each tile, at random; ``maps`` are logits, ``labels`` (B, side, side) the truth.
 
     The prompter's own prompts, and a person's in true nuclei that none of those falls in.
@@ -59,7 +59,7 @@ def own_nuclei(
         basin.append(basins[i, y, x])
         true_id.append(truth[i, y, x])
     device = maps.device
-    return OwnNuclei(
+    return NucleusPrompts(
         owner=torch.tensor(owner, dtype=torch.long, device=device),
         centre_xy=torch.from_numpy(np.concatenate(centres).astype(np.float32)[:, None]).to(device),
         basin=torch.from_numpy(np.concatenate(basin)).to(device),

@@ -1,4 +1,4 @@
-"""Judges the weights now and then, and keeps the best and the last."""
+"""Validate the weights at intervals, and save the best and the last ones."""
 
 from __future__ import annotations
 
@@ -9,39 +9,43 @@ from typing import TYPE_CHECKING
 from sac_wsi.model.checkpoint.file import save_checkpoint
 from sac_wsi.model.nets.sac import SacModel, build_model
 from sac_wsi.train.cards import card_at, card_of
-from sac_wsi.train.judge import exam_loss, image_means, judge_model
 from sac_wsi.train.run_files import BEST, LAST
-from sac_wsi.train.step import no_number
+from sac_wsi.train.step import nonfinite_loss
+from sac_wsi.train.validation import image_means, score_model, validation_loss
 
 if TYPE_CHECKING:
     from sac_wsi.datasets.images import Images
     from sac_wsi.train.config import TrainConfig
-    from sac_wsi.train.loader import LessonPlan
+    from sac_wsi.train.loader import BatchSampler
     from sac_wsi.train.log import Log
     from sac_wsi.train.source import Source
     from sac_wsi.train.state import State
 
-_EXAM_LESSONS = 4
+_VALIDATION_BATCHES = 4
 
 
-class Examiner:
-    """``plan`` draws the few crops on which the loss is told; the images are judged whole."""
+class Validator:
+    """Validate the weights of a run and save its best and last checkpoints.
 
-    def __init__(self, config: TrainConfig, source: Source, images: Images, plan: LessonPlan) -> None:
-        self._config, self._images, self._on_bad = config, images, plan.on_bad
-        self._exam = [plan.lesson(i) for i in range(_EXAM_LESSONS)]
+    The loss is computed on a few fixed crops that ``sampler`` draws; the scores are those of whole images.
+    """
+
+    def __init__(self, config: TrainConfig, source: Source, images: Images, sampler: BatchSampler) -> None:
+        self._config, self._images, self._on_bad = config, images, sampler.on_bad
+        self._batches = [sampler.make_batch(i) for i in range(_VALIDATION_BATCHES)]
         self._card = card_of(config, source)
         self._out = Path(config.output_dir)
 
-    def judge(self, state: State, device: str, log: Log) -> None:
+    def validate(self, state: State, device: str, log: Log) -> None:
+        """Compute loss and scores, log them, and save the checkpoints; update ``state`` with the result."""
         config = self._config
         model = averaged(state, config).to(device)
-        values = exam_loss(model, self._exam, config, device)
+        values = validation_loss(model, self._batches, config, device)
         if not math.isfinite(values["loss"]):
-            raise no_number(values, state.step)
+            raise nonfinite_loss(values, state.step)
         by = config.schedule.best_by
         if by != "loss":
-            values |= image_means(judge_model(model, config, self._images, device, self._on_bad))
+            values |= image_means(score_model(model, config, self._images, device, self._on_bad))
         log.write("validation", state.step, values)
         score = -values["loss"] if by == "loss" else values[by]
         state.waited += 1
@@ -53,7 +57,7 @@ class Examiner:
 
 
 def averaged(state: State, config: TrainConfig) -> SacModel:
-    """The model that is kept: the averaged weights, or those of now."""
+    """Return the model to save: with the averaged weights, or the current ones without ``schedule.ema``."""
     model = build_model(config.size)
     model.load_state_dict(state.model.state_dict())
     if config.schedule.ema:

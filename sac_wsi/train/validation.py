@@ -1,4 +1,4 @@
-"""How good a model is: what it finds in whole images, and its loss on a few fixed crops."""
+"""Compute the scores of a model on whole images, and its loss on a few fixed batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sac_wsi.evaluate.metrics import summarise
 from sac_wsi.evaluate.score_images import score_images
 from sac_wsi.model.predict.features import Runner, arithmetic
 from sac_wsi.model.predict.tiles import tile_nuclei
-from sac_wsi.train.objective import Lesson, loss_of, on_device
+from sac_wsi.train.objective import TrainingBatch, loss_of, on_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from sac_wsi.model.nets.sac import SacModel
     from sac_wsi.train.config import TrainConfig
 
-TOLD = ("dice", "iou", "aji", "pq", "f1_det")
+_SCORE_NAMES = ("dice", "iou", "aji", "pq", "f1_det")
 
 
-def judge_model(
+def score_model(
     model: SacModel,
     config: TrainConfig,
     images: Images,
     device: str,
     on_bad: Callable[[DataError], None] | None = None,
 ) -> Iterator[ScoredImage]:
-    """As it will be used, and in the same precision."""
+    """Yield each image with the scores of the nuclei that the model finds, in the precision of training."""
     runner = Runner(model, device, config.schedule.bf16)
     return score_images(
         partial(tile_nuclei, runner, config.inference, config.mpp),
@@ -46,20 +46,27 @@ def judge_model(
 
 
 def image_means(images: Iterator[ScoredImage]) -> dict[str, float]:
-    scores = [judged.scores for judged in images]
+    """Return the mean of each score over the images, and F1 of all nuclei together.
+
+    Raises:
+        DataError: No image can be read.
+    """
+    scores = [image.scores for image in images]
     if not scores:
-        raise DataError("None of the images to validate on can be read: `sac-wsi data check` tells why.")
-    told = summarise(scores)
-    return {name: told.mean[name] for name in TOLD} | {"f1_pooled": told.f1_pooled}
+        raise DataError("No validation image can be read: `sac-wsi data check` names the reasons.")
+    summary = summarise(scores)
+    return {name: summary.mean[name] for name in _SCORE_NAMES} | {"f1_pooled": summary.f1_pooled}
 
 
-def exam_loss(model: SacModel, exam: Sequence[Lesson], config: TrainConfig, device: str) -> dict[str, float]:
-    """Mean of each term over the lessons, and of their sum."""
+def validation_loss(
+    model: SacModel, batches: Sequence[TrainingBatch], config: TrainConfig, device: str
+) -> dict[str, float]:
+    """Return the mean of each term of the loss over the batches, and the mean of their sum as "loss"."""
     sums: dict[str, float] = {"loss": 0.0}
-    for lesson in exam:
+    for batch in batches:
         with torch.inference_mode(), arithmetic(device, config.schedule.bf16):
-            terms = loss_of(model, on_device(lesson, device), config.objective, config.inference, config.mpp)
+            terms = loss_of(model, on_device(batch, device), config.objective, config.inference, config.mpp)
         for name, value in terms.items():
-            sums[f"loss_{name}"] = sums.get(f"loss_{name}", 0.0) + float(value) / len(exam)
-            sums["loss"] += float(value) / len(exam)
+            sums[f"loss_{name}"] = sums.get(f"loss_{name}", 0.0) + float(value) / len(batches)
+            sums["loss"] += float(value) / len(batches)
     return sums
