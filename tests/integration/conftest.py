@@ -1,7 +1,7 @@
-"""Slides whose nuclei are known, and the command line as a user meets it.
+"""Slides with known nuclei, and the command line as a user calls it.
 
-Run as a script, this file is a server that has the libraries loaded and forks a child for every command: the
-same ``main()``, exit code and streams at a tenth of the start-up, and a place to put faults.
+Run as a script, this file is a server that has loaded the libraries and forks a child for every command: the
+same ``main()``, exit code and streams with a tenth of the start-up time, and faults can be injected.
 """
 
 import atexit
@@ -50,7 +50,7 @@ def oracle(synthetic):
 
 @pytest.fixture
 def small_grid():
-    """Many tiles and blocks on a small slide: every rule about seams gets its turn."""
+    """Return a config with many tiles and blocks on a small slide, so that every rule about seams is tested."""
 
     def config(tile_px=384, block_tiles=2, tissue="none"):
         return load_config(
@@ -69,13 +69,13 @@ def small_grid():
 def real_slide():
     path = SHARED / "CMU-1-Small-Region.svs"
     if not path.exists():
-        pytest.skip("the real slide is not here")
+        pytest.skip("the real slide is missing")
     return path
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: exit code (negative for a signal) and both streams."""
+    """The result of a command: exit code (negative for a signal) and both streams."""
 
     code: int
     out: str
@@ -90,24 +90,24 @@ class Outcome:
         return json.loads(self.out)
 
     def refused(self, *words: str, code: int = 2) -> None:
-        """One line that says why, and nothing that looks like a crash."""
-        told = f"exit {self.code}\n{self.out}\n{self.err}"
-        assert self.code == code, told
-        assert len(self.complaints) == 1, told
+        """Assert that one line says why, and that nothing looks like a crash."""
+        printed = f"exit {self.code}\n{self.out}\n{self.err}"
+        assert self.code == code, printed
+        assert len(self.complaints) == 1, printed
         for word in words:
-            assert word in self.complaints[0], told
-        assert "Traceback" not in self.out + self.err, told
+            assert word in self.complaints[0], printed
+        assert "Traceback" not in self.out + self.err, printed
 
     def went_well(self) -> "Outcome":
-        told = f"exit {self.code}\n{self.out}\n{self.err}"
-        assert self.code == 0, told
-        assert not self.complaints, told
-        assert "Traceback" not in self.out + self.err, told
+        printed = f"exit {self.code}\n{self.out}\n{self.err}"
+        assert self.code == 0, printed
+        assert not self.complaints, printed
+        assert "Traceback" not in self.out + self.err, printed
         return self
 
 
 class CommandLine:
-    """`sac-wsi`: called, in a forked child; ``fresh``, as installed; ``start``, the same without waiting."""
+    """Run `sac-wsi`: in a forked child, as installed (``fresh``), or without waiting (``start``)."""
 
     def __init__(self, folder: Path) -> None:
         self._streams = folder / "out", folder / "err"
@@ -138,7 +138,7 @@ class CommandLine:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def start(self, *args, cwd) -> subprocess.Popen:
-        """In a process group of its own, so that a signal reaches what it starts, as Ctrl-C does."""
+        """Start in a new process group, so that a signal reaches its children, as Ctrl-C does."""
         return subprocess.Popen(
             [SAC_WSI, *map(str, args)],
             cwd=cwd,
@@ -163,7 +163,7 @@ def sac(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def blocks16():
-    """Settings that cut a slide of 1300 x 1500 pixels into 16 blocks of one tile."""
+    """Return settings that divide a slide of 1300 x 1500 pixels into 16 blocks of one tile."""
     chosen = ("grid.tile_px=256", "grid.halo_um=12", "grid.block_tiles=1", "classical.mpp=0.5")
     return (
         "--model",
@@ -177,7 +177,7 @@ def blocks16():
 @pytest.fixture(scope="session")
 def same_tree():
     def same(a: Path, b: Path) -> bool:
-        """Byte for byte, whatever the time of writing."""
+        """Return whether two folders have the same files, byte for byte."""
         names_a, names_b = ({p.relative_to(root) for p in root.rglob("*")} for root in (a, b))
         return (
             bool(names_a)
@@ -192,7 +192,7 @@ def same_tree():
 
 
 def serve() -> None:
-    """Read jobs, fork, answer with the exit code. A child returns from here and runs the command."""
+    """Read jobs, fork, send back the exit code. A child returns from here and runs the command."""
     import numba  # noqa: F401
     import zarr  # noqa: F401
 
@@ -203,7 +203,7 @@ def serve() -> None:
     import sac_wsi.pictures.draw_run
     import sac_wsi.verify.check_run  # noqa: F401
 
-    gc.freeze()  # or every child would copy all memory to look through it when it ends
+    gc.freeze()  # otherwise every child copies all memory when its garbage collector runs
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()
@@ -246,7 +246,7 @@ def _become(job) -> None:
 
 
 def _arm(calls, at, how, count_into) -> None:
-    """Die or raise before the ``at``-th of all calls to these functions of ``os``."""
+    """Die or raise before call number ``at`` to these functions of ``os``."""
     lock, seen = threading.Lock(), 0
 
     def wrapped(original):
