@@ -2,9 +2,9 @@
 
     python benchmarks/classical_quality.py --data MoNuSeg --half odd
 
-Each DIR holds ``images/`` and ``labels/`` (one id per nucleus) of the same stems at ``--image-mpp``.
-Images are area-averaged to the segmenter's resolution, its answer is enlarged again and scored on the
-full image: Dice, AJI and PQ as in ``sac_wsi.evaluate.metrics``, as means over images.
+Each DIR holds ``images/`` and ``labels/`` (one id per nucleus) with the same file names at ``--image-mpp``.
+Images are area-averaged to the segmenter's resolution; the result is enlarged again and scored on the full
+image: mean Dice, AJI and PQ over the images, as in ``sac_wsi.evaluate.metrics``.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ HALVES = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2
 
 
 def shrink(rgb: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Area average over factor x factor pixels; a remainder at the far edges is dropped."""
+    """Return the area average over factor x factor pixels, without a remainder at the far edges."""
     height, width = rgb.shape[0] // factor, rgb.shape[1] // factor
     cells = rgb[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
     return np.asarray(cells.mean((1, 3)).round(), np.uint8)
 
 
 def labelled_images(folder: Path, half: str) -> Iterator[tuple[str, NDArray[np.uint8], Labels]]:
+    """Yield name, RGB pixels and true labels of each image."""
     for path in sorted((folder / "images").iterdir())[HALVES[half]]:
         truth = np.asarray(imread(folder / "labels" / f"{path.stem}.png"), np.int64)
         yield path.stem, np.ascontiguousarray(imread(path)[..., :3]), truth
@@ -72,8 +73,8 @@ def main() -> None:
             scores = score_image(truth[:height, :width], found, name=stem)
             images.append(scores)
             print(f"{stem:26s} dice {scores.dice:.3f}  aji {scores.aji:.3f}  pq {scores.pq:.3f}")
-        told = "  ".join(f"{name} {summarise(images).mean[name]:.4f}" for name in ("dice", "aji", "pq"))
-        print(f"{folder.name} ({args.half}, {len(images)} images): {told}")
+        means = "  ".join(f"{name} {summarise(images).mean[name]:.4f}" for name in ("dice", "aji", "pq"))
+        print(f"{folder.name} ({args.half}, {len(images)} images): {means}")
         speed = pixels / seconds / 1e6
         print(f"  {speed:.1f} MPix/s per core at {args.mpp} um/px, settings {segmenter.settings}")
 

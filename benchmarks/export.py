@@ -1,9 +1,9 @@
-"""How fast, in how much memory and into how many bytes nuclei become GeoJSON; beside the usual ways.
+"""Time, memory and file size of GeoJSON exports, compared with the usual libraries.
 
     python benchmarks/export.py [--rows 1000000] [--peer-rows 100000]
 
-Prints a Markdown table. Each row is a process of its own, so that its peak memory is its own. The rows are
-made as they are needed; the first line of the table is the time that this alone takes.
+Prints a Markdown table. Each row is measured in a new process, so that the peak memory is only its own. The
+nuclei are made during the export; the first line of the table is the time for making them alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ CLASSIFICATION = {"name": "Nucleus", "color": [200, 0, 0]}
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to write ``count`` nuclei into a folder; gives the file, if there is one."""
+class Method:
+    """A method to export nuclei: ``run(count, folder)`` writes them and returns the file, if any."""
 
     title: str
     run: Callable[[int, Path], Path | None]
@@ -38,11 +38,14 @@ class Way:
 
 
 def rows_only(count: int, folder: Path) -> None:
+    """Make the nuclei, write nothing."""
     for _ in lattice_batches(count):
         pass
 
 
 def ours(name: str) -> Callable[[int, Path], Path]:
+    """Return the export of this package to a file of that name."""
+
     def run(count: int, folder: Path) -> Path:
         write_geojson(folder / name, lattice_batches(count), {"store": "benchmark.zarr"})
         return folder / name
@@ -51,7 +54,7 @@ def ours(name: str) -> Callable[[int, Path], Path]:
 
 
 def features(count: int) -> Iterator[dict[str, Any]]:
-    """The same nuclei as Python objects, as one would build them by hand."""
+    """Yield the same nuclei as GeoJSON features made of Python objects."""
     for rows in lattice_batches(count):
         for i in range(len(rows)):
             ring = rows.polygon_px(i).tolist()
@@ -69,6 +72,7 @@ def features(count: int) -> Iterator[dict[str, Any]]:
 
 
 def with_json(count: int, folder: Path) -> Path:
+    """Write with the `json` module."""
     path = folder / "json.geojson"
     with path.open("w") as file:
         json.dump({"type": "FeatureCollection", "features": list(features(count))}, file)
@@ -76,6 +80,7 @@ def with_json(count: int, folder: Path) -> Path:
 
 
 def with_geojson(count: int, folder: Path) -> Path:
+    """Write with the `geojson` package."""
     import geojson
 
     path = folder / "module.geojson"
@@ -89,7 +94,7 @@ def with_geojson(count: int, folder: Path) -> Path:
 
 
 def with_geopandas(count: int, folder: Path) -> Path:
-    """Flat columns: GDAL has no nested properties, so QuPath would not read this as detections."""
+    """Write with geopandas, in flat columns: GDAL has no nested properties, so QuPath reads no detections."""
     import geopandas
     import pandas
     import shapely
@@ -104,38 +109,40 @@ def with_geopandas(count: int, folder: Path) -> Path:
     return path
 
 
-WAYS = {
-    "rows": Way("rows made, nothing written", rows_only),
-    "gz": Way("`write_geojson`, .geojson.gz", ours("ours.geojson.gz")),
-    "zip": Way("`write_geojson`, .zip of 50 k parts", ours("ours.zip")),
-    "plain": Way("`write_geojson`, .geojson", ours("ours.geojson")),
-    "json": Way("`json.dump` of dicts, .geojson", with_json, peer=True),
-    "geojson": Way("`geojson` module, .geojson", with_geojson, peer=True, needs="geojson"),
-    "geopandas": Way("geopandas + pyogrio, .geojson (flat)", with_geopandas, peer=True, needs="geopandas"),
+METHODS = {
+    "rows": Method("rows made, nothing written", rows_only),
+    "gz": Method("`write_geojson`, .geojson.gz", ours("ours.geojson.gz")),
+    "zip": Method("`write_geojson`, .zip of 50 k parts", ours("ours.zip")),
+    "plain": Method("`write_geojson`, .geojson", ours("ours.geojson")),
+    "json": Method("`json.dump` of dicts, .geojson", with_json, peer=True),
+    "geojson": Method("`geojson` module, .geojson", with_geojson, peer=True, needs="geojson"),
+    "geopandas": Method("geopandas + pyogrio, .geojson (flat)", with_geopandas, peer=True, needs="geopandas"),
 }
 
 
-def measure(way: Way, count: int) -> dict[str, Any]:
-    """In this process, after a first small run (imports, compilation)."""
+def measure(method: Method, count: int) -> dict[str, Any]:
+    """Measure in this process, after a small first run that imports and compiles."""
     with tempfile.TemporaryDirectory() as folder:
-        way.run(10, Path(folder))
+        method.run(10, Path(folder))
 
         def work() -> dict[str, Any]:
-            path = way.run(count, Path(folder))
+            path = method.run(count, Path(folder))
             return {"bytes": path.stat().st_size if path else 0}
 
         return measured(work)
 
 
 def measured_in_child(key: str, count: int) -> dict[str, Any]:
+    """Measure a method in a new process."""
     return in_child(__file__, "--only", key, "--rows", str(count), "--peer-rows", str(count))
 
 
-def table_line(way: Way, count: int, found: dict[str, Any]) -> str:
+def table_line(method: Method, count: int, found: dict[str, Any]) -> str:
+    """Return the line of the table."""
     seconds, peak_mb, file_mb = found["wall_s"], found["peak_mb"], found["bytes"] / 1e6
     times = 1e6 / count
     return (
-        f"| {way.title} | {count:,} | {seconds:.1f} | {seconds * times:.1f} "
+        f"| {method.title} | {count:,} | {seconds:.1f} | {seconds * times:.1f} "
         f"| {peak_mb:,.0f} | {file_mb:,.0f} | {file_mb * times:,.0f} |"
     )
 
@@ -144,21 +151,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peer-rows", type=int, default=100_000)
-    parser.add_argument("--only", choices=WAYS, help="measure one way in this process, print JSON")
+    parser.add_argument("--only", choices=METHODS, help="measure one method in this process, print JSON")
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(measure(WAYS[options.only], options.rows)))
+        print(json.dumps(measure(METHODS[options.only], options.rows)))
         return
     print(origin())
     print("Polygons of 40 vertices, 11 measurements and a score; columns per million are scaled.\n")
-    print("| way | nuclei | s | s per million | peak MB | file MB | file MB per million |")
+    print("| method | nuclei | s | s per million | peak MB | file MB | file MB per million |")
     print("|---|--:|--:|--:|--:|--:|--:|")
-    for key, way in WAYS.items():
-        if way.needs and find_spec(way.needs) is None:
-            print(f"| {way.title} | not installed | | | | | |")
+    for key, method in METHODS.items():
+        if method.needs and find_spec(method.needs) is None:
+            print(f"| {method.title} | not installed | | | | | |")
             continue
-        count = options.peer_rows if way.peer else options.rows
-        print(table_line(way, count, measured_in_child(key, count)), flush=True)
+        count = options.peer_rows if method.peer else options.rows
+        print(table_line(method, count, measured_in_child(key, count)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every result says of its origin, and a measured child process."""
+"""The line above every result (command, commit, hardware), and measuring time and memory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 def origin() -> str:
-    """Command, commit, hardware: the line above every table."""
+    """Return command, commit and hardware: the line above every table."""
     command = shlex.join(["python", *(os.path.relpath(a) if a == sys.argv[0] else a for a in sys.argv)])
     return f"`{command}`, commit {commit()}, {hardware()}, Python {platform.python_version()}."
 
 
 def hardware() -> str:
+    """Return the processor and the number of cores."""
     cpu = Path("/proc/cpuinfo")
     names = [
         line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")
@@ -32,6 +33,7 @@ def hardware() -> str:
 
 
 def commit() -> str:
+    """Return the commit of this repository."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
     )
@@ -39,11 +41,11 @@ def commit() -> str:
 
 
 def measured(work: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
-    """Wall seconds, core seconds and peak memory (its own and the largest child's) of work done here."""
+    """Return what ``work`` returns, and its wall seconds, core seconds and peak memory, own and child's."""
     begin, cpu = time.perf_counter(), _core_seconds()
-    told = work() or {}
+    result = work() or {}
     return {
-        **told,
+        **result,
         "wall_s": time.perf_counter() - begin,
         "core_s": _core_seconds() - cpu,
         "peak_mb": _peak_mb(resource.RUSAGE_SELF),
@@ -52,7 +54,7 @@ def measured(work: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
 
 
 def in_child(script: str, *arguments: str) -> dict[str, Any]:
-    """The JSON line that ``script`` prints last, run in a process of its own."""
+    """Run ``script`` in a new process and return the JSON that it prints in its last line."""
     done = subprocess.run([sys.executable, script, *arguments], check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

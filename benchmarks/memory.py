@@ -1,9 +1,9 @@
-"""Peak memory over slide size and number of nuclei: it should be flat.
+"""Peak memory for several slide sizes and numbers of nuclei: it should be constant.
 
     python benchmarks/memory.py [--workers 1]
 
-Each case is a whole `segment` of a synthetic JPEG slide with an oracle and all outputs, in a process of its
-own. Peaks are the kernel's own count (ru_maxrss) of the largest process.
+Each case segments a synthetic JPEG slide with an oracle and writes all outputs, in a new process. The peak is
+that of the largest process, as the operating system counts it (ru_maxrss).
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ CASES = ((10_240, 100_000), (20_480, 1_000_000), (40_960, 5_000_000), (40_960, 1
 
 
 def slide_of(side: int, nuclei: int) -> SyntheticSlide:
+    """Return a square slide with about that many nuclei."""
     density = nuclei / (side * MPP / 1000) ** 2
     return SyntheticSlide(seed=9, shape_yx=(side, side), mpp=MPP, density_per_mm2=density)
 
 
 def segment(path: Path, truth: SyntheticSlide, workers: int) -> dict[str, Any]:
+    """Segment the slide; return the number of nuclei and the seconds per stage."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         run = segment_slide(
             path,
@@ -59,11 +61,11 @@ def main() -> None:
     for case, (side, nuclei) in enumerate(CASES):
         path = options.folder / f"memory-{side}-{nuclei}.tiff"
         slide_of(side, nuclei).write_tiff(path)
-        told = in_child(__file__, *sys.argv[1:], "--folder", str(options.folder), "--case", str(case))
+        result = in_child(__file__, *sys.argv[1:], "--folder", str(options.folder), "--case", str(case))
         path.unlink()
         print(
-            f"| {side:,}² | {told['nuclei']:,} | {told['peak_mb']:.0f} | {told['child_peak_mb']:.0f} "
-            f"| {told['wall_s']:.0f} | {told['core_s']:.0f} |",
+            f"| {side:,}² | {result['nuclei']:,} | {result['peak_mb']:.0f} | {result['child_peak_mb']:.0f} "
+            f"| {result['wall_s']:.0f} | {result['core_s']:.0f} |",
             flush=True,
         )
 

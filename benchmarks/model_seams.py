@@ -85,7 +85,7 @@ def quality(a: Labels, b: Labels, near_px: NDArray[np.bool_]) -> dict[str, tuple
     matched = found.iou > 0.5
     rows, columns, iou = found.truth_row[matched], found.pred_row[matched], found.iou[matched]
     at_a, at_b = _at_seam(a, found.truth_ids, near_px), _at_seam(b, found.pred_ids, near_px)
-    told = {}
+    qualities = {}
     for name, in_a, in_b in (
         ("all nuclei", np.ones_like(at_a), np.ones_like(at_b)),
         ("within 5 µm of a seam", at_a, at_b),
@@ -98,8 +98,8 @@ def quality(a: Labels, b: Labels, near_px: NDArray[np.bool_]) -> dict[str, tuple
         lonely_b[columns] = False
         alone_b = (lonely_b & in_b).sum()
         total = pairs.sum() + (alone_a + alone_b) / 2
-        told[name] = int(in_a.sum()), float(iou[pairs].sum() / total)
-    return told
+        qualities[name] = int(in_a.sum()), float(iou[pairs].sum() / total)
+    return qualities
 
 
 def _at_seam(labels: Labels, ids: NDArray[np.integer], near_px: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,11 +1,11 @@
-"""mm² a minute of a model that ships, beside the naive way, on a synthetic slide of 4,000 nuclei per mm².
+"""Speed of a shipped model in mm² per minute, compared with a plain loop over tiles.
 
     python benchmarks/model_speed.py [--model sac-tiny] [--side 2048] [--rounds 3]
 
-Ours is `segment_slide` as it is, all outputs included. Naive is the same engine and the same weights, but one
-tile and one batch of prompts at a time, in float32, pixels plane by plane, batch norms by themselves, with
-SAM's own attention, and each prompt decoded on the whole embedding: what a loop over tiles does. Loading the
-model counts for both. Prints Markdown.
+The slide is synthetic, with 4,000 nuclei per mm². "ours" is `segment_slide` with all outputs. "naive" has
+the same engine and weights, but does what a loop over tiles does: one tile and one batch of prompts at a time,
+float32, channels-first memory, separate batch norms, SAM's own attention, and each prompt decoded on the
+whole embedding. Both times include loading the model. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ from sac_wsi.testing import SyntheticSlide
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-WAYS = ("ours", "naive")
+VARIANTS = ("ours", "naive")
 MPP = 0.25
 
 
-class OneAfterAnother(Runner):
-    """Every operation on all threads, and the next tile when this one is done."""
+class SequentialRunner(Runner):
+    """Processes one item after another, each with all threads."""
 
     def map(self, work: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
+        """Return the results of all items."""
         return [result for item in items for result in work([item])]
 
 
-class AsTorchLaysItOut(UNet):
-    """Pixels plane by plane, which is what nobody has to ask for."""
+class ChannelsFirstUNet(UNet):
+    """The U-Net with torch's default memory layout."""
 
     def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         return super().with_features(x.contiguous())
@@ -59,6 +60,8 @@ class AsTorchLaysItOut(UNet):
 
 @dataclass(frozen=True, eq=False)
 class Naive(SacSegmenter):
+    """The segmenter without this package's optimisations."""
+
     def _runner(self) -> Runner:
         return _stock(self.path)
 
@@ -72,24 +75,24 @@ def _stock(path: Path) -> Runner:
     if stock.image_encoder is not None:
         merge_lora(stock.image_encoder)
     if stock.prompter is not None:
-        stock.prompter = AsTorchLaysItOut(stock.size.prompter.width, stock.size.prompter.maps)
+        stock.prompter = ChannelsFirstUNet(stock.size.prompter.width, stock.size.prompter.maps)
         stock.prompter.load_state_dict(ours.prompter.state_dict())
-    return OneAfterAnother(stock.eval(), "cpu", bf16=False)
+    return SequentialRunner(stock.eval(), "cpu", bf16=False)
 
 
-def segmenter_of(model: str, way: str, changes: dict[str, Any]) -> SacSegmenter:
+def segmenter_of(model: str, variant: str, changes: dict[str, Any]) -> SacSegmenter:
     ours = choose_segmenter(model, changes, device="cpu")
-    if way == "ours":
+    if variant == "ours":
         return ours
     plain = replace(ours, precision="float32", settings=replace(ours.settings, window_cells=0))
     return Naive(**{field.name: getattr(plain, field.name) for field in fields(plain)})
 
 
-def run(slide: Path, model: str, way: str, changes: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run(slide: Path, model: str, variant: str, changes: dict[str, Any], folder: Path) -> dict[str, Any]:
     done = segment_slide(
         slide,
-        [folder / f"{way}.geojson"],
-        segmenter=segmenter_of(model, way, changes),
+        [folder / f"{variant}.geojson"],
+        segmenter=segmenter_of(model, variant, changes),
         config=load_config(overrides=["tissue=none"]),
         overwrite=True,
     )
@@ -102,7 +105,7 @@ def run(slide: Path, model: str, way: str, changes: dict[str, Any], folder: Path
 
 
 def start_s(model: str, slide: Path, folder: Path) -> float:
-    """From the command line to its first line of progress."""
+    """Return the seconds from the start of the command to its first line of progress."""
     command = [sys.executable, "-c", "import sys; from sac_wsi.cli import main; sys.exit(main())", "segment"]
     command += [str(slide), "--out", str(folder / "start.geojson"), "--model", model, "--tissue", "none"]
     begin = time.perf_counter()
@@ -125,7 +128,7 @@ def main() -> None:
     parser.add_argument("--set", dest="changes", default="{}", help="JSON of `sac.*` settings")
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=WAYS)
+    parser.add_argument("--only", choices=VARIANTS)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.only:
@@ -142,27 +145,30 @@ def main() -> None:
 def _report(options: argparse.Namespace, folder: Path) -> None:
     arguments = [*sys.argv[1:], "--folder", str(folder)]
     rounds = [
-        {way: in_child(__file__, *arguments, "--only", way) for way in WAYS} for _ in range(options.rounds)
+        {variant: in_child(__file__, *arguments, "--only", variant) for variant in VARIANTS}
+        for _ in range(options.rounds)
     ]
     starts = [start_s(options.model, folder / "slide.tiff", folder) for _ in range(options.rounds)]
     print(origin() + f" torch {torch.__version__}, {torch.get_num_threads()} threads.\n")
     print("| | mm² per minute | nuclei per mm² | peak MB |\n|---|--:|--:|--:|")
-    for way in WAYS:
+    for variant in VARIANTS:
         speed, nuclei, peak = (
             statistics.median(values)
             for values in (
-                [60 * each[way]["mm2"] / each[way]["segment_s"] for each in rounds],
-                [each[way]["nuclei"] / each[way]["mm2"] for each in rounds],
-                [each[way]["peak_mb"] for each in rounds],
+                [60 * each[variant]["mm2"] / each[variant]["segment_s"] for each in rounds],
+                [each[variant]["nuclei"] / each[variant]["mm2"] for each in rounds],
+                [each[variant]["peak_mb"] for each in rounds],
             )
         )
-        print(f"| {way} | {speed:.2f} | {nuclei:,.0f} | {peak:,.0f} |")
+        print(f"| {variant} | {speed:.2f} | {nuclei:,.0f} | {peak:,.0f} |")
     faster = statistics.median(
         each["ours"]["mm2"] / each["ours"]["segment_s"] * each["naive"]["segment_s"] / each["naive"]["mm2"]
         for each in rounds
     )
-    print(f"\n* ours is **{faster:.1f} times** as fast as the naive way, median of {options.rounds} rounds")
-    print(f"* from the command line to the first word of progress: {statistics.median(starts):.1f} s")
+    print(
+        f"\n* ours is **{faster:.1f} times** as fast as the naive variant, median of {options.rounds} rounds"
+    )
+    print(f"* from the start of the command to its first line of progress: {statistics.median(starts):.1f} s")
 
 
 if __name__ == "__main__":

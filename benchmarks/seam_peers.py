@@ -1,10 +1,10 @@
-"""How two peers join the duplicated nuclei of overlapping tiles: sopa and LazySlide.
+"""Merge the duplicated nuclei of overlapping tiles as two peers do: sopa and LazySlide.
 
     python -m venv peers && peers/bin/pip install -c benchmarks/peers-constraints.txt sopa lazyslide
     peers/bin/python benchmarks/seam_peers.py --peer sopa|lazyslide IN.npz OUT.npz [--timeout S]
 
-It runs in the peers' own environment, so it imports nothing of sac_wsi. Each peer's own function is
-called with its own defaults, after the filters that its own pipeline puts before that call:
+It runs in the environment of the peers, so it imports nothing from sac_wsi. It calls each peer's own function
+with its defaults, after the filters that the peer's pipeline runs before that call:
 
 sopa 2.2.11, `sopa.segmentation.resolve.solve_conflicts(cells)`, as in `custom_staining_based` and the
     command `sopa resolve generic`: threshold 0.5 (intersection over the smaller area), no patch

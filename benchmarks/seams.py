@@ -1,10 +1,10 @@
-"""Lost, doubled and split nuclei per millimetre of seam, ours and the peers', where the truth is known.
+"""Lost, doubled and split nuclei per millimetre of seam, for sac-wsi and two peers.
 
     python benchmarks/seams.py --peers-python PEERS_VENV/bin/python
 
-Every case is the whole engine on a synthetic slide with an oracle that sees each nucleus a little
-differently in each tile. The peers (benchmarks/seam_peers.py, in an environment of their own made with
-peers-constraints.txt) get the very same detections of the very same tiles. Prints Markdown.
+Each case runs the whole engine on a synthetic slide, with an oracle that returns slightly different nuclei in
+each tile. The peers (benchmarks/seam_peers.py, in a separate environment made with peers-constraints.txt) get
+the same detections of the same tiles. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FRAGMENT = 0.5
 
 @dataclass(frozen=True)
 class Errors:
-    """What became of the true nuclei."""
+    """Numbers of true nuclei that were lost, found twice, or split."""
 
     lost: int
     doubled: int
@@ -60,8 +60,8 @@ class Errors:
 NONE = Errors(0, 0, 0)
 
 
-def judge(rings_xy: Iterator[NDArray[np.float64]], truth: NDArray[np.int32]) -> Errors:
-    """Each result belongs to the true nucleus it covers most of; a nucleus should have exactly one."""
+def count_errors(rings_xy: Iterator[NDArray[np.float64]], truth: NDArray[np.int32]) -> Errors:
+    """Count errors. A result belongs to the true nucleus that it overlaps most; each needs exactly one."""
     area = np.bincount(truth.ravel())
     pieces: dict[int, list[int]] = {}
     for ring in rings_xy:
@@ -108,7 +108,7 @@ def ours(
 
 
 def detections(grid: Grid, oracle: OracleSegmenter) -> dict[str, NDArray[Any]]:
-    """Everything that every tile sees, as polygons: what the peers resolve."""
+    """Return all detections of all tiles as polygons: the input of the peers."""
     tiles, scores, starts, rings, reads = [], [], [np.zeros(1, np.int64)], [], []
     for i in range(grid.tile_count):
         tile = grid.tile(i)
@@ -162,7 +162,7 @@ def errors_table(path: Path, slide: SyntheticSlide, kind: str, peers_python: str
         grid = grid_of(slide, tile_px)
         for jitter_px in JITTERS_PX:
             oracle = OracleSegmenter(slide, jitter_px=jitter_px)
-            found = [judge(iter(ours(path, oracle, tile_px)[0]), truth)]
+            found = [count_errors(iter(ours(path, oracle, tile_px)[0]), truth)]
             if peers_python and tile_px in PEER_TILES_PX:
                 found += _peers_errors(peers_python, names[1:], detections(grid, oracle), path.parent, truth)
             length = seam_mm(grid, slide.mpp)
@@ -173,11 +173,11 @@ def errors_table(path: Path, slide: SyntheticSlide, kind: str, peers_python: str
 def _peers_errors(
     python: str, names: Sequence[str], seen: dict[str, NDArray[Any]], folder: Path, truth: NDArray[np.int32]
 ) -> list[Errors]:
-    return [judge(iter(peer(python, name, seen, folder)[0]), truth) for name in names]
+    return [count_errors(iter(peer(python, name, seen, folder)[0]), truth) for name in names]
 
 
 def cost_table(path: Path, slide: SyntheticSlide, peers_python: str) -> None:
-    """Time and memory of the merge alone, on more detections."""
+    """Print time and memory of the merge alone, on a larger slide."""
     oracle, grid = OracleSegmenter(slide, jitter_px=2), grid_of(slide, 1024)
     seen = detections(grid, oracle)
     print(f"\n### Cost of merging {len(seen['tile']):,} detections of {slide.truth_count():,} nuclei\n")
@@ -191,10 +191,10 @@ def cost_table(path: Path, slide: SyntheticSlide, peers_python: str) -> None:
         f"whole run took {time.perf_counter() - begin:.1f} s) | {merge:.2f} | a block's |"
     )
     for name in ("sopa", "lazyslide"):
-        _, told = peer(peers_python, name, seen, path.parent)
-        more = told["peak_rss_mb"] - told["baseline_rss_mb"]
+        _, facts = peer(peers_python, name, seen, path.parent)
+        more = facts["peak_rss_mb"] - facts["baseline_rss_mb"]
         print(
-            f"| {name} {told['version']}: the merge call | {told['seconds']:.2f} | {more:.0f} |", flush=True
+            f"| {name} {facts['version']}: the merge call | {facts['seconds']:.2f} | {more:.0f} |", flush=True
         )
 
 

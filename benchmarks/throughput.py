@@ -1,10 +1,10 @@
-"""The engine beside plain reading, and what a nucleus costs.
+"""Speed of the engine compared with plain reading, and the cost per nucleus.
 
     python benchmarks/throughput.py [--side 20480] [--workers 1] [--rounds 3]
 
-Three things in turn, each a process of its own, several rounds: openslide-python reading the very tiles
-that the engine would (as many threads as the engine has workers); the engine with a segmenter that finds
-nothing; the engine with an oracle, all measurements and outputs. Prints Markdown.
+Measures three cases in several rounds, each in a new process: openslide-python reads the same tiles as the
+engine (with as many threads as the engine has workers); the engine runs with a segmenter that finds nothing;
+the engine runs with an oracle, all measurements and outputs. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from sac_wsi import load_config, segment_slide
 from sac_wsi.testing import NothingSegmenter, OracleSegmenter, SyntheticSlide
 from sac_wsi.tiling.grid import make_grid
 
-WAYS = ("read", "nothing", "oracle")
+CASES = ("read", "nothing", "oracle")
 
 
 def plain_reading(slide: Path, side: int, threads: int) -> dict[str, Any]:
+    """Read the tiles of the slide with OpenSlide alone; return the megapixels."""
     from openslide import OpenSlide
 
     grid = make_grid((side, side), 0.25, load_config().grid)
@@ -48,8 +49,9 @@ def plain_reading(slide: Path, side: int, threads: int) -> dict[str, Any]:
         return {"mpix": sum(pool.map(read, range(threads))) / 1e6}
 
 
-def engine(slide: Path, truth: SyntheticSlide, way: str, workers: int) -> dict[str, Any]:
-    segmenter = NothingSegmenter() if way == "nothing" else OracleSegmenter(truth)
+def engine(slide: Path, truth: SyntheticSlide, case: str, workers: int) -> dict[str, Any]:
+    """Segment the slide; return the number of nuclei and the seconds per stage."""
+    segmenter = NothingSegmenter() if case == "nothing" else OracleSegmenter(truth)
     with tempfile.TemporaryDirectory(dir=slide.parent) as folder:
         run = segment_slide(
             slide,
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--only", choices=WAYS)
+    parser.add_argument("--only", choices=CASES)
     options = parser.parse_args()
     truth = SyntheticSlide(seed=5, shape_yx=(options.side, options.side), density_per_mm2=4000)
     slide = options.folder / f"synthetic-{options.side}.tiff"
@@ -85,7 +87,8 @@ def main() -> None:
 
 def _report(options: argparse.Namespace, arguments: list[str]) -> None:
     rounds = [
-        {way: in_child(__file__, *arguments, "--only", way) for way in WAYS} for _ in range(options.rounds)
+        {case: in_child(__file__, *arguments, "--only", case) for case in CASES}
+        for _ in range(options.rounds)
     ]
     print(origin() + "\n")
     print(
@@ -94,9 +97,9 @@ def _report(options: argparse.Namespace, arguments: list[str]) -> None:
     print("| | wall s | core s | peak MB |")
     print("|---|--:|--:|--:|")
     titles = ("openslide-python, the same tiles", "engine, nothing found", "engine, oracle, all outputs")
-    for way, title in zip(WAYS, titles, strict=True):
+    for case, title in zip(CASES, titles, strict=True):
         wall, core, peak = (
-            statistics.median(r[way][key] for r in rounds) for key in ("wall_s", "core_s", "peak_mb")
+            statistics.median(r[case][key] for r in rounds) for key in ("wall_s", "core_s", "peak_mb")
         )
         print(f"| {title} | {wall:.2f} | {core:.2f} | {peak:.0f} |")
     speed = statistics.median(r["read"]["wall_s"] / r["nothing"]["wall_s"] for r in rounds)

@@ -1,9 +1,9 @@
-"""Every slide of a folder, one after the other; one that fails never stops the others.
+"""Segment every slide of a folder; a slide that fails does not stop the others.
 
     python pipelines/segment_folder.py SLIDES OUT --workers 2
 
-Writes OUT/<name>.geojson and OUT/<name>.zarr. Run it again to go on, or to redo only what failed: finished
-slides are recognised. Exit code 0 when every slide is well, 1 otherwise.
+Writes OUT/<name>.geojson and OUT/<name>.zarr. Run it again to continue, or to repeat only what failed:
+finished slides are recognised. The exit code is 0 if every slide succeeded, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sac_wsi.slide.open import is_slide
 
 
 def segment_folder(slides: Path, out: Path, workers: int | str = 1) -> list[str]:
-    """Segment each slide; returns what went wrong, a line each."""
+    """Segment each slide; return a line for each problem."""
     problems = []
     for slide in sorted(path for path in slides.iterdir() if is_slide(path)):
-        # the whole name, so that A.svs and A.ndpi do not meet
+        # with the extension: A.svs and A.ndpi need different outputs
         try:
             run = segment_slide(slide, out / f"{slide.name}.geojson", workers=workers)
         except SacWsiError as error:

@@ -1,8 +1,8 @@
-"""A build hook of hatch: puts the weights for research into the wheel where somebody asks for it.
+"""Build hook of hatch: add the research-only weights to the wheel if an environment variable asks for them.
 
     SAC_WSI_RESEARCH_WEIGHTS=1 pip wheel --no-deps .
 
-From a git checkout: the source archive has no such weights either.
+It needs a git checkout: the source archive does not have these weights either.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ FOLDER = "sac_wsi/weights/research"
 
 
 class ResearchWeights(BuildHookInterface):  # type: ignore[misc]
-    """Their licence then is part of what the wheel holds."""
+    """Adds the weights, whose licence is inside them, to the wheel."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add the folder of weights to the files of the wheel."""
         if os.environ.get(SWITCH) != "1" or version == "editable":
             return
         folder = Path(self.root) / FOLDER
         if not folder.is_dir():
-            raise RuntimeError(f"{SWITCH} is 1 and there is no {FOLDER} here: build from a git checkout.")
+            raise RuntimeError(f"{SWITCH} is 1, but there is no folder {FOLDER}. Build from a git checkout.")
         build_data["force_include"][str(folder)] = FOLDER

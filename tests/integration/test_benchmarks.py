@@ -1,5 +1,4 @@
-"""Scripts that are run once in a while break unseen: each is loaded, and training's, which uses most of the
-package, takes its smallest steps."""
+"""Load every benchmark script; take one training step with the script that uses most of the package."""
 
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if path.stem not in ("machine", "seam_peers"))
-"""The first is a library, the second runs in an environment of its own."""
+"""All but a library and a script that runs in its own environment."""
 
 
 def run(*args):
@@ -17,7 +16,7 @@ def run(*args):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_it_loads(script):
+def test_a_script_loads(script):
     done = run(script, "--help")
     assert done.returncode == 0, done.stderr
     assert script in done.stdout

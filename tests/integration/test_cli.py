@@ -1,4 +1,4 @@
-"""What each command promises: help, light starts, JSON, progress, and an exit code that can be relied on."""
+"""Every command: help, fast start, JSON, progress, exit codes."""
 
 import gzip
 import json
@@ -48,7 +48,7 @@ def slide(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(sac, slide, tmp_path_factory):
-    """A run in every form; tests take copies."""
+    """A run with outputs in every format; tests use copies."""
     folder = tmp_path_factory.mktemp("made")
     outs = [word for form in FORMS for word in ("--out", f"n{form}")]
     sac("segment", slide, *outs, *EVERYWHERE, cwd=folder).went_well()
@@ -60,7 +60,7 @@ def work(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "work"))
 
 
-# ---- help, and how light a start is ----
+# ---- help and fast start ----
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -73,7 +73,7 @@ def test_every_command_has_help_with_an_example(sac, tmp_path, command):
     assert sac(command, "-h", cwd=tmp_path).out == shown
 
 
-def test_the_whole_lists_its_commands(sac, tmp_path):
+def test_help_lists_all_commands(sac, tmp_path):
     shown = sac.fresh("--help", cwd=tmp_path).went_well().out
     assert all(re.search(rf"^  {command}  +\w", shown, re.MULTILINE) for command in COMMANDS)
     assert "Exit codes" in shown
@@ -81,7 +81,7 @@ def test_the_whole_lists_its_commands(sac, tmp_path):
 
 
 def imported_by(*args: object, cwd: Path) -> set[str]:
-    """Top-level packages that a command loads."""
+    """Return the top-level packages that a command imports."""
     script = Path(sys.executable).with_name("sac-wsi")
     command = [sys.executable, "-X", "importtime", script, *map(str, args)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
@@ -91,7 +91,7 @@ def imported_by(*args: object, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_needs_no_library(tmp_path, command):
+def test_help_imports_no_heavy_library(tmp_path, command):
     loaded = imported_by(*([command] if command else []), "--help", cwd=tmp_path)
     assert "click" in loaded
     assert not loaded & {"numpy", "zarr", "numba", "dask", "distributed", "openslide", *TORCH}
@@ -113,7 +113,7 @@ def test_info_and_verify_need_no_cluster(slide, work):
     assert not imported_by("verify", "n.geojson", cwd=work) & {"distributed"}
 
 
-# ---- what was typed wrongly ----
+# ---- wrong arguments ----
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_usage_errors(sac, tmp_path, args, words):
         ("find_tissue.um_per_px=0", "find_tissue.um_per_px is 0.0"),
     ],
 )
-def test_settings_that_do_not_fit(sac, slide, tmp_path, setting, hint):
+def test_invalid_settings(sac, slide, tmp_path, setting, hint):
     done = sac("segment", slide, "--out", "n.geojson", "--set", setting, cwd=tmp_path)
     done.refused(hint)
     assert not list(tmp_path.iterdir())
@@ -173,14 +173,14 @@ def test_settings_that_do_not_fit(sac, slide, tmp_path, setting, hint):
 @pytest.mark.parametrize(
     "workers", ["0", "-1", "1.5", "two", pytest.param("tcp://127.0.0.1:1", marks=pytest.mark.long)]
 )
-def test_workers_that_there_are_not(sac, slide, tmp_path, workers):
+def test_invalid_workers(sac, slide, tmp_path, workers):
     done = sac("segment", slide, "--out", "n.geojson", f"--workers={workers}", *EVERYWHERE, cwd=tmp_path)
     done.refused("workers")
     assert not (tmp_path / "n.zarr").exists()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_of_ours_is_accepted(sac, slide, tmp_path, config):
+def test_every_shipped_config_is_accepted(sac, slide, tmp_path, config):
     args = ("segment", slide, "--out", "n.geojson", "--config", config, *EVERYWHERE)
     assert sac(*args, "--json", cwd=tmp_path).went_well().json["nuclei"] > 20
 
@@ -188,7 +188,7 @@ def test_every_config_of_ours_is_accepted(sac, slide, tmp_path, config):
 @pytest.mark.parametrize(
     "content", [b"", b"[1, 2]", b"grid: [", b"\xff\xfe", b"just words", b"grid:\n  tile: 5\n"]
 )
-def test_configs_that_are_none(sac, slide, tmp_path, content):
+def test_invalid_configs(sac, slide, tmp_path, content):
     (tmp_path / "c.yaml").write_bytes(content)
     done = sac("segment", slide, "--out", "n.geojson", "--config", "c.yaml", *EVERYWHERE, cwd=tmp_path)
     if content:
@@ -197,11 +197,11 @@ def test_configs_that_are_none(sac, slide, tmp_path, content):
         done.went_well()
 
 
-def test_a_config_that_is_not_there(sac, slide, tmp_path):
+def test_missing_config(sac, slide, tmp_path):
     sac("segment", slide, "--out", "n.geojson", "--config", "no.yaml", cwd=tmp_path).refused("no.yaml")
 
 
-# ---- what commands say ----
+# ---- printed output ----
 
 
 def test_json_outputs(sac, slide, work):
@@ -254,7 +254,7 @@ def test_a_terminal_gets_a_bar(slide, tmp_path):
         while True:
             try:
                 part = os.read(ours, 4096)
-            except OSError:  # Linux says so when the other end is closed
+            except OSError:  # on Linux: the other end is closed
                 break
             shown += part
         out = run.stdout.read()
@@ -265,7 +265,7 @@ def test_a_terminal_gets_a_bar(slide, tmp_path):
     assert "nuclei in" in out
 
 
-def test_a_reader_that_leaves_is_no_crash(slide, work):
+def test_closed_output_pipe_is_no_crash(slide, work):
     script = Path(sys.executable).with_name("sac-wsi")
     piped = f"'{script}' verify n.geojson --json | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", piped], cwd=work, capture_output=True, text=True, check=False)
@@ -336,7 +336,7 @@ def test_a_store_that_was_asked_for_is_not_discarded(sac, slide, tmp_path):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_export_needs_no_slide(sac, made, slide, tmp_path, form):
-    """The store travels alone."""
+    """Only the store is copied."""
     moved = Path(shutil.copytree(made / "n.zarr", tmp_path / "n.zarr"))
     out = sac("export", moved, "--out", f"e{form}", cwd=tmp_path).went_well()
     assert f"e{form}" in out.out
@@ -347,7 +347,7 @@ def test_export_needs_no_slide(sac, made, slide, tmp_path, form):
     sac("export", moved, "--out", f"e{form}", "--overwrite", cwd=tmp_path).went_well()
 
 
-def test_export_from_what_is_no_run(sac, tmp_path):
+def test_export_of_something_else_than_a_run(sac, tmp_path):
     (tmp_path / "foreign.geojson").write_text('{"type":"FeatureCollection","features":[]}')
     (tmp_path / "folder.zarr").mkdir()
     (tmp_path / "text.txt").write_text("hello")
@@ -371,7 +371,7 @@ def test_verify_of_an_unfinished_run(sac, slide, tmp_path):
     sac(*args, cwd=tmp_path).went_well()
 
 
-# ---- the slide elsewhere ----
+# ---- the slide was moved ----
 
 
 def test_overlay_after_the_slide_moved(sac, slide, tmp_path):
@@ -404,22 +404,22 @@ def test_overlay_after_the_slide_moved(sac, slide, tmp_path):
         "1.5,0,5,5",
     ],
 )
-def test_regions_that_are_none(sac, slide, work, region):
+def test_invalid_regions(sac, slide, work, region):
     args = ("overlay", "n.geojson", "--out", "x.png", "--slide", slide)
     sac(*args, f"--region={region}", cwd=work).refused("--region")
     assert not (work / "x.png").exists()
 
 
 @pytest.mark.parametrize("out", ["x.jpg", "no/such/x.png", ".png"])
-def test_pictures_that_cannot_be(sac, work, out):
+def test_invalid_picture_names(sac, work, out):
     sac("overlay", "n.geojson", "--out", out, "--region", "0,0,9,9", cwd=work).refused()
 
 
-# ---- where to look ----
+# ---- tissue regions ----
 
 
 def test_tissue_from_a_file(sac, slide, made, tmp_path):
-    """Exactly the nuclei that are anchored inside, and the same ones as without it."""
+    """A region keeps exactly the nuclei whose anchor is inside, unchanged."""
     ring = [[100, 50], [450, 120], [400, 500], [150, 420], [100, 50]]
     region = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
     (tmp_path / "r.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [region]}))
@@ -474,13 +474,13 @@ def test_tissue_from_a_file(sac, slide, made, tmp_path):
     ],
     ids=["empty", "object", "list", "point", "binary", "no-features", "nan", "deep"],
 )
-def test_tissue_files_that_are_none(sac, slide, tmp_path, content):
+def test_invalid_tissue_files(sac, slide, tmp_path, content):
     (tmp_path / "r.geojson").write_bytes(content)
     sac("segment", slide, "--out", "n.geojson", "--tissue", "r.geojson", cwd=tmp_path).refused("r.geojson")
 
 
 @pytest.mark.parametrize("tissue", ["no.geojson", "somewhere", ".", "/dev/null"])
-def test_tissue_that_is_no_file(sac, slide, tmp_path, tissue):
+def test_missing_tissue_file(sac, slide, tmp_path, tissue):
     sac("segment", slide, "--out", "n.geojson", "--tissue", tissue, cwd=tmp_path).refused()
 
 
@@ -634,7 +634,7 @@ def test_demo(sac, tmp_path):
 
 
 def test_no_output_replaces_the_slide_itself(sac, tmp_path):
-    """An image of nuclei is named like one of labels or outlines all too easily."""
+    """An input image can easily have the name of a label image or an overlay."""
     image = tmp_path / "image.png"
     Image.fromarray(SyntheticSlide(seed=4, shape_yx=(300, 300)).render(Box(0, 0, 300, 300))).save(image)
     sac("segment", "image.png", "--out", "n.geojson", "--mpp", "0.25", cwd=tmp_path).went_well()

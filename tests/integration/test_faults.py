@@ -1,4 +1,4 @@
-"""Whatever stops a run, the same command finishes it, and nothing shows that it was stopped."""
+"""A run that was stopped in any way is finished by the same command, with identical outputs."""
 
 import errno
 import os
@@ -24,14 +24,14 @@ from sac_wsi.verify.check_run import verify_run
 GRACE_S = 25
 NOBODY = 65534
 ATOMIC = ("replace", "fsync")
-"""Every file that appears under its name goes through these two."""
+"""Every finished file is written with these two."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux's /proc")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One command, what it makes when nobody disturbs it, and how long that takes once it has begun."""
+    """A command, its outputs when it is not interrupted, and how long it takes after its start."""
 
     folder: Path
     args: tuple[str, ...]
@@ -40,7 +40,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def case(sac, blocks16, tmp_path_factory):
-    """Slide and results lie beside each other: the store keeps the way from one to the other."""
+    """Slide and results in one folder: the store records the relative path."""
     home = tmp_path_factory.mktemp("faults")
     SyntheticSlide(seed=5, shape_yx=(1300, 1500)).write_tiff(home / "slide.tiff")
     SyntheticSlide(seed=6, shape_yx=(1300, 1500)).write_tiff(home / "other.tiff")
@@ -63,7 +63,7 @@ def out(case):
 
 
 def begun(run: subprocess.Popen) -> None:
-    """Wait for the first progress: the libraries are loaded, the work begins."""
+    """Wait for the first line of progress: then the libraries are loaded."""
     assert any('"stage"' in line for line in run.stderr)
 
 
@@ -79,7 +79,7 @@ def found(out: Path) -> list[Path]:
 
 
 def is_as_if_nothing_had_happened(case: Case, out: Path, same_tree) -> None:
-    """Store and export byte for byte; nothing else lies about."""
+    """Compare store and export byte by byte; no other files may be left."""
     assert sorted(p.name for p in out.iterdir()) == ["n.geojson", "n.zarr"]
     assert (out / "n.geojson").read_bytes() == (case.folder / "reference" / "n.geojson").read_bytes()
     assert same_tree(out / "n.zarr", case.folder / "reference" / "n.zarr")
@@ -94,7 +94,7 @@ def finish(sac, case: Case, out: Path, same_tree) -> None:
 
 
 def moments(count: int, seed: int) -> list[float]:
-    """Shares of a run's time, spread over all of it and a little more, at random within their stratum."""
+    """Return moments as fractions of a run's time: one at random in each of equal intervals."""
     rng = random.Random(seed)
     return [1.1 * (i + rng.random()) / count for i in range(count)]
 
@@ -114,7 +114,7 @@ def test_kill_9_at_any_moment(sac, case, out, same_tree, moment):
 
 
 def test_killed_over_and_over(sac, case, out, same_tree):
-    """Every attempt gets a little further: what is finished is not done again."""
+    """Every attempt gets further, because finished work is not repeated."""
     reached = []
     for _ in range(4):
         run, before = sac.start(*case.args, cwd=out), len(found(out))
@@ -134,11 +134,11 @@ def test_kill_9_with_two_workers(sac, case, out, same_tree, moment):
     wait_for(lambda: len(found(out)) >= max(1, int(16 * moment)) or run.poll() is not None)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
-    finish(sac, case, out, same_tree)  # another number of workers is no other run
+    finish(sac, case, out, same_tree)  # a different number of workers continues the same run
 
 
 def workers_of(pid: int) -> list[int]:
-    """Dask's worker processes, by what /proc says of our children."""
+    """Return Dask's worker processes, from /proc."""
     children = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children")).split()
     return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
@@ -172,7 +172,7 @@ def test_workers_do_not_outlive_their_run(sac, case, out, same_tree):
     finish(sac, case, out, same_tree)
 
 
-# ---- asked to stop ----
+# ---- stopped by a signal ----
 
 
 @pytest.mark.parametrize("there", ["", "found/0000003.columns", "final/0000001.columns", "publish.zarr"])
@@ -186,7 +186,7 @@ def test_asked_to_stop(sac, case, out, same_tree, sign, there):
 
 @pytest.mark.parametrize(("sign", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_asked_to_stop_with_two_workers(sac, case, out, same_tree, sign, to_group):
-    """The terminal sends Ctrl-C to the workers as well; a scheduler's SIGTERM reaches the first process."""
+    """Ctrl-C in a terminal reaches the workers too; SIGTERM of a scheduler only the first process."""
     run = sac.start(*case.args, "--workers", "2", cwd=out)
     wait_for(lambda: len(found(out)) >= 2)
     workers = workers_of(run.pid)
@@ -196,7 +196,7 @@ def test_asked_to_stop_with_two_workers(sac, case, out, same_tree, sign, to_grou
 
 
 def stops_cleanly(run: subprocess.Popen, sign: int, out: Path, *, to_group: bool) -> None:
-    os.kill(run.pid, signal.SIGSTOP)  # held: on a busy machine it may be over before it can be asked
+    os.kill(run.pid, signal.SIGSTOP)  # paused: on a busy machine it could end before the signal is sent
     over = (out / "n.zarr").exists()
     (os.killpg if to_group else os.kill)(run.pid, sign)
     os.kill(run.pid, signal.SIGCONT)
@@ -206,8 +206,8 @@ def stops_cleanly(run: subprocess.Popen, sign: int, out: Path, *, to_group: bool
         pytest.skip("the run was over before it could be asked")
     assert run.returncode == 1, err
     # an empty line comes before it, so that the terminal's ^C stands alone
-    said = [line for line in err.splitlines() if line and not line.startswith(("{", "No trained"))]
-    assert said == ["sac-wsi: interrupted. Finished work is kept; run the same command to continue."]
+    messages = [line for line in err.splitlines() if line and not line.startswith(("{", "No trained"))]
+    assert messages == ["sac-wsi: interrupted. Finished work is kept; run the same command to continue."]
 
 
 @pytest.mark.parametrize("after_s", [0.15, 0.4, 0.7])
@@ -225,7 +225,7 @@ def test_ctrl_c_while_the_libraries_load(sac, case, out, after_s):
 
 @pytest.fixture(scope="module")
 def tiny(sac, blocks16, tmp_path_factory):
-    """Four blocks: few enough writes to fail each of them once."""
+    """Four blocks: so few writes that each can fail once."""
     home = tmp_path_factory.mktemp("tiny")
     SyntheticSlide(seed=7, shape_yx=(700, 700)).write_tiff(home / "slide.tiff")
     args = ("segment", "../slide.tiff", "--out", "n.geojson", *blocks16)
@@ -236,7 +236,7 @@ def tiny(sac, blocks16, tmp_path_factory):
 
 
 def fails_at_every_write(sac, tiny, same_tree, how, step, first=1):
-    """``step`` thins them out; the long dose has all."""
+    """Test every ``step``-th write; the stress tests test all."""
     calls = int(tiny.seconds)
     assert calls > 20
     out = tiny.folder / f"at-{how}"
@@ -246,7 +246,7 @@ def fails_at_every_write(sac, tiny, same_tree, how, step, first=1):
         assert "Traceback" not in failed.err, f"write {at}: {failed.err}"
         if how == "die":
             assert failed.code == -9, f"write {at}"
-        elif failed.code:  # one error is tried again, or it ends the run with a line
+        elif failed.code:  # one error is retried, or ends the run with one line
             assert len(failed.complaints) == 1, f"write {at}: {failed.err}"
         sac(*tiny.args, cwd=out).went_well()
         is_as_if_nothing_had_happened(tiny, out, same_tree)
@@ -266,7 +266,7 @@ def test_failpoints_at_every_write(sac, tiny, same_tree, how):
 
 @pytest.mark.parametrize("at", [1, 4, 9])
 def test_killed_while_an_unfinished_run_is_discarded(sac, tiny, out, same_tree, at):
-    """--overwrite removes blocks of other settings; half removed, they must not be taken for ours."""
+    """--overwrite removes blocks of other settings; if only half are removed, the rest must not be used."""
     out = tiny.folder / f"discard-{at}"
     out.mkdir()
     other = (*tiny.args, "--set", "classical.min_od=0.05")
@@ -283,7 +283,7 @@ def test_killed_while_an_unfinished_run_is_discarded(sac, tiny, out, same_tree, 
 
 
 def test_blocks_without_their_manifest_belong_to_nobody(sac, tiny, same_tree):
-    """What is left when the removal of an unfinished run is killed just after its manifest went."""
+    """The removal of an unfinished run was killed just after it removed the manifest."""
     out = tiny.folder / "orphans"
     out.mkdir()
     other = (*tiny.args, "--set", "classical.min_od=0.05")
@@ -295,7 +295,7 @@ def test_blocks_without_their_manifest_belong_to_nobody(sac, tiny, same_tree):
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "other"])
 def test_a_damaged_block_of_an_unfinished_run(sac, tiny, same_tree, damage):
-    """Not by us, but disks do it: named, and one `rm` away from going on."""
+    """Disks can damage files: the error names the file, and removing it lets the run continue."""
     out = tiny.folder / f"damaged-{damage}"
     out.mkdir()
     assert sac(*tiny.args, cwd=out, calls=ATOMIC, at=int(tiny.seconds) // 2, how="die").code == -9
@@ -311,7 +311,7 @@ def test_a_damaged_block_of_an_unfinished_run(sac, tiny, same_tree, damage):
 
 @pytest.fixture
 def small_disk(case):
-    """A disk of 6 MB of its own; needs root."""
+    """A separate disk of 6 MB; needs root."""
     folder = Path(tempfile.mkdtemp(dir=case.folder))
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=False)
     if mounted.returncode:
@@ -323,7 +323,7 @@ def small_disk(case):
 
 
 def use_up(disk: Path, room: int) -> Path:
-    """A file that leaves ``room`` bytes."""
+    """Write a file that leaves ``room`` bytes free."""
     ballast = disk / "ballast"
     ballast.write_bytes(b"")
     os.truncate(ballast, 0)
@@ -333,7 +333,7 @@ def use_up(disk: Path, room: int) -> Path:
 
 
 def test_disk_full_and_room_made(sac, case, small_disk, same_tree):
-    """At any level of filling: failed with one line, nothing published, finished when there is room."""
+    """A full disk fails with one line and publishes nothing; with free space the run finishes."""
     stages = set()
     for room in (0, 120_000, 500_000, 1_000_000):
         ballast = use_up(small_disk, room)
@@ -359,7 +359,7 @@ def is_complete_but_for(folder: Path, ballast: Path) -> None:
 
 
 def test_files_may_not_grow(sac, case, out, same_tree):
-    """A limit on the size of files (`ulimit -f`) is another full disk; no root needed."""
+    """A limit on file sizes (`ulimit -f`) acts like a full disk and needs no root."""
     sac(*case.args, cwd=out, largest_file=8_000).refused(os.strerror(errno.EFBIG), code=1)
     assert not (out / "n.zarr").exists()
     finish(sac, case, out, same_tree)
@@ -367,7 +367,7 @@ def test_files_may_not_grow(sac, case, out, same_tree):
 
 @pytest.fixture
 def shared_folder():
-    """A folder that anybody may reach, unlike pytest's own."""
+    """A folder that every user can enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="sac-wsi-"))
     folder.chmod(0o755)
     yield folder
@@ -401,7 +401,7 @@ def test_a_place_where_nothing_can_be_written(sac, case, out, place):
     assert not list(out.iterdir())
 
 
-# ---- others at the same place ----
+# ---- several runs with the same output ----
 
 
 def test_two_runs_on_one_output(sac, case, out, same_tree):
@@ -466,7 +466,7 @@ def test_another_slide_under_the_same_name(sac, case, out, moving):
 
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_slide_replaced_while_it_is_read_is_never_mixed(sac, case, out, moving, same_tree, in_place):
-    """Neither now nor when the first slide is put back and the run goes on."""
+    """Also not if the first slide is put back and the run continues."""
     moved, slide = moving
     run = sac.start(*moved.args, cwd=out)
     wait_for(lambda: found(out))
@@ -480,7 +480,7 @@ def test_a_slide_replaced_while_it_is_read_is_never_mixed(sac, case, out, moving
     assert not (out / "n.zarr").exists()
     put(case.folder / "slide.tiff", slide, in_place=in_place)
     sac(*moved.args, cwd=out).went_well()
-    # the two stores differ in the slide's name only
+    # the two stores differ only in the name of the slide
     assert (out / "n.geojson").read_bytes() == (case.folder / "reference" / "n.geojson").read_bytes()
 
 
@@ -489,7 +489,7 @@ def test_a_slide_replaced_while_it_is_read_is_never_mixed(sac, case, out, moving
 
 @dataclass(frozen=True)
 class Poisoned:
-    """The oracle, but for the tile whose read box begins at ``corner_yx``."""
+    """The oracle, but it fails on the tile whose read box starts at ``corner_yx``."""
 
     oracle: OracleSegmenter
     corner_yx: tuple[int, int]
@@ -529,7 +529,7 @@ def test_a_poison_block_fails_alone(slide_file, oracle, small_grid, tmp_path, bl
     kept = whole.nuclei["anchor_yx"]
     y0, y1 = core_px * rows[0], core_px * (rows[-1] + 1)
     x0, x1 = core_px * cols[0], core_px * (cols[-1] + 1)
-    near = 4  # within the tolerance a neighbour may have claimed it
+    near = 4  # within the tolerance a neighbouring tile may have claimed it
     far = (kept[:, 0] < y0 - near) | (kept[:, 0] >= y1 + near)
     far |= (kept[:, 1] < x0 - near) | (kept[:, 1] >= x1 + near)
     anchors = {tuple(a) for a in run.nuclei["anchor_yx"]}

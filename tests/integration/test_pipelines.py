@@ -57,7 +57,7 @@ def join_prompters(*args: Path) -> subprocess.CompletedProcess[str]:
     return pipeline("join_prompters", *args)
 
 
-def test_two_joined_prompters_say_their_mean(tmp_path):
+def test_two_joined_prompters_return_their_mean(tmp_path):
     paths = unet(tmp_path, "a", 0), unet(tmp_path, "b", 1), tmp_path / "joined"
     assert join_prompters(*paths).returncode == 0
     images = torch.rand(1, 3, 64, 64)
@@ -101,7 +101,7 @@ def test_the_mean_of_weights(tmp_path):
     assert (terms.licence, terms.non_commercial) == ("CC-BY-NC-SA-4.0", True)
 
 
-def test_weights_of_which_there_is_no_mean(tmp_path):
+def test_weights_that_cannot_be_averaged(tmp_path):
     out = tmp_path / "mean"
     done = pipeline("average_weights", unet(tmp_path, "a", 0), unet(tmp_path, "b", 1, maps=1), "--out", out)
     assert done.returncode == 2
@@ -111,7 +111,7 @@ def test_weights_of_which_there_is_no_mean(tmp_path):
 
 
 def geojson_squares(path: Path, *squares: tuple[int, int, int]) -> Path:
-    """Each x, y of a corner and the side, in level-0 pixels."""
+    """Cut boxes given as x, y of the corner and the side, in level-0 pixels."""
     rings = [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]] for x, y, side in squares]
     features = [
         {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
@@ -140,13 +140,13 @@ def test_a_box_has_the_slides_pixels_and_the_nuclei_that_lie_in_it(tmp_path):
     assert (np.asarray(Image.open(labels / "a_x90_y40_30x30.png")) == expected).all()
     second = np.asarray(Image.open(labels / "a_x120_y60_40x40.png"))
     assert second[:4, :2].all()
-    assert second.sum() == 8  # the one at 140, 70 lies where there is said to be none
+    assert second.sum() == 8  # the nucleus at 140, 70 lies in an area marked as having none
     with open_slide(tmp_path / "s.tiff") as slide:
         pixels = slide.read_level(0, Box(40, 90, 70, 120))
     assert (np.asarray(Image.open(tmp_path / "out" / "images" / "a_x90_y40_30x30.png")) == pixels).all()
 
 
-def test_what_was_cut_can_be_packed(tmp_path):
+def test_cut_boxes_can_be_packed(tmp_path):
     assert cut_boxes(tmp_path, (90, 40, 30), (120, 60, 40)).returncode == 0
     folders = ("--folders", tmp_path / "out" / "images", tmp_path / "out" / "labels", "--mpp", "0.5")
     done = pipeline("pack_training", tmp_path / "p.zip", *folders, "--licence", "CC0-1.0")
@@ -185,7 +185,7 @@ def test_a_box_may_be_without_nuclei_and_share_a_corner(tmp_path):
     )
 
 
-def test_boxes_that_are_none(tmp_path):
+def test_invalid_boxes(tmp_path):
     done = cut_boxes(tmp_path)
     assert done.returncode == 2
     assert "needed a rectangle" in done.stderr
