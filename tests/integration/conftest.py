@@ -50,7 +50,7 @@ def oracle(synthetic):
 
 @pytest.fixture
 def small_grid():
-    """Return a config with many tiles and blocks on a small slide, so that every rule about seams is tested."""
+    """Return a function for configs with many tiles and blocks on a small slide, to test all seams."""
 
     def config(tile_px=384, block_tiles=2, tissue="none"):
         return load_config(
@@ -152,6 +152,7 @@ class CommandLine:
     def close(self) -> None:
         self._server.stdin.close()
         self._server.wait(PATIENCE_S)
+        self._server.stdout.close()
 
 
 @pytest.fixture(scope="session")
