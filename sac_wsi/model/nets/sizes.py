@@ -62,7 +62,7 @@ class ModelSize:
     encoder     name in ``ENCODERS``
     tile_px     side of the input
     lora_rank   0: a quarter of the encoder's width
-    lora_blocks the blocks with an update; empty: all
+    lora_blocks  the blocks with an update; empty: all
     over_prompter  the encoder sees the prompter's features, and masks correct what the prompter says; not of
                 the paper, and not over SAM's weights
     """
