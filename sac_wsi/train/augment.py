@@ -1,6 +1,6 @@
-"""A crop of an image with its labels, changed as stain, scanner and knife change them.
+"""Cut random crops from an image and its labels, and change them as stains, scanners and cutting do.
 
-One map of coordinates does turn, flip, scale and elastic bend at once, so that pixels are sampled once.
+Rotation, flip, scale and elastic deformation share one map of coordinates, so each pixel is sampled once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from PIL import Image
 from scipy import ndimage
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.settings.checks import check_range
 from sac_wsi.train import tiatoolbox_stain
 from sac_wsi.train.strands import with_strands
 
@@ -29,34 +30,36 @@ _STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570,
 _STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
 _MIX, _UNMIX = _STAINS.astype(np.float32), np.linalg.inv(_STAINS).astype(np.float32)
 _LEAST_HUE = np.float32(1e-3)
-"""A stain without any colour would have no direction."""
+"""Smallest part of each channel: a stain without colour would have no direction."""
 _KNOTS = 5
 _LEAST_ZOOM = 0.8
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How far each goes; 0 leaves it out.
+    """The strength of each augmentation; 0 switches it off.
 
-    scale       zoom from 1 / (1 + scale) to 1 + scale
-    elastic_px  standard deviation of the bend
-    density     of all stains together, from 1 / (1 + density) to 1 + density: some laboratories stain two and
-                three times as strongly as others
-    stain       of the factors on each stain's density; a third of it of its offset
-    hue         standard deviation of the stains' own colours; this and density only where TIAToolbox does not
-                change the crop's stains
-    colour      of brightness and contrast
-    blur_px     largest sigma
-    jpeg        chance of JPEG at quality 40 to 95
-    noise       standard deviation, grey values
-    strands     chance that strands or a pen's stroke lie over the crop: what is dark and no nucleus
+    ``normalise`` and ``tiatoolbox`` need the extra ``tiatoolbox`` and change only crops of stained tissue; each
+    takes several times as long as all other augmentations together.
 
-    With the extra ``tiatoolbox``, on crops of stained tissue, each at several times the cost of all the rest:
-
-    normalise   chance that the crop is first brought to the stains of TIAToolbox's target image. Images are
-                not normalised in use, so the model should see crops as they are too
-    tiatoolbox  chance that ``stain`` changes the crop's own stains, which TIAToolbox finds, instead of stains
-                that are the same for all
+    Attributes:
+        turn: Rotate and flip at random.
+        scale: Zoom by a factor from 1 / (1 + scale) to 1 + scale.
+        elastic_px: Standard deviation of the elastic deformation.
+        stain: Multiply each stain's density by a factor from 1 - stain to 1 + stain, and shift it slightly.
+        colour: Largest change of brightness and contrast.
+        blur_px: Largest sigma of the blur.
+        jpeg: Probability of JPEG compression, quality 40 to 95.
+        noise: Largest standard deviation of the noise, in grey values.
+        normalise: Probability that the crop first gets the stains of TIAToolbox's target image. Images are
+            not normalised at inference, so the model should also see crops that are not.
+        tiatoolbox: Probability that ``stain`` changes the stains that TIAToolbox finds in the crop, instead
+            of fixed stains.
+        density: Multiply all stains by one factor from 1 / (1 + density) to 1 + density: some laboratories
+            stain two to three times as strongly as others.
+        hue: Standard deviation of the stains' colours; like ``density``, without effect where TIAToolbox
+            changes the stains.
+        strands: Probability of fibres or a pen stroke over the crop: dark things that are not nuclei.
     """
 
     turn: bool = True
@@ -75,11 +78,9 @@ class AugmentSettings:
 
     def __post_init__(self) -> None:
         for name in ("scale", "elastic_px", "stain", "colour", "blur_px", "noise", "density", "hue"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"augment.{name} is {getattr(self, name)}: needed 0 or more.")
+            check_range(f"augment.{name}", getattr(self, name), at_least=0)
         for name in ("jpeg", "strands", "normalise", "tiatoolbox"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} is {getattr(self, name)}, a chance: needed 0 to 1.")
+            check_range(f"augment.{name}", getattr(self, name), at_least=0, at_most=1)
         if self.tiatoolbox and not self.stain:
             raise ConfigError(
                 f"augment.tiatoolbox is {self.tiatoolbox} and augment.stain 0, which changes nothing: needed "
@@ -101,11 +102,18 @@ def random_crop(
     zoom: float = 1.0,
     offset_yx: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Rgb, Labels]:
-    """(side, side, 3) and (side, side); what lies beyond the image mirrors it.
+    """Return a random crop (side, side, 3) and its labels (side, side); the image is mirrored at its edges.
 
-    ``zoom`` is the crop's pixels per pixel of the image, before it is changed at random. ``offset_yx``: the
-    image's labels lie so many of its pixels beside what they outline. In the crop they lie there too, however
-    it is turned: else nobody could learn it, and every outline would be blurred by it.
+    Args:
+        rgb: The image (h, w, 3).
+        labels: Its labels (h, w).
+        side_px: Side of the crop.
+        settings: How the crop is changed.
+        rng: Source of all random numbers.
+        zoom: Pixels of the crop per pixel of the image, before the random zoom.
+        offset_yx: Offset of the labels from the nuclei, in pixels of the image. The labels of the crop keep
+            this offset however the crop is rotated; an offset that rotates could not be learnt and would blur
+            the outlines.
     """
     if zoom < _LEAST_ZOOM:
         rgb, labels = _shrunk(rgb, labels, zoom), _shrunk(labels, labels, zoom)
@@ -114,11 +122,11 @@ def random_crop(
     crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *beside)
     if settings.strands and rng.random() < settings.strands:
         crop, cut = with_strands(crop, cut, rng)
-    return _look(crop, settings, rng), cut
+    return _change_look(crop, settings, rng), cut
 
 
 def _shrunk(pixels: NDArray[Any], labels: Labels, zoom: float) -> Any:
-    """The image, or its labels, at a lower resolution: a crop would look at a few of its pixels only."""
+    """Return the image or its labels at a lower resolution; sampling a crop directly would skip pixels."""
     size = tuple(max(1, round(length * zoom)) for length in labels.shape[::-1])
     how = Image.Resampling.NEAREST if pixels is labels else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(pixels).resize(size, how))
@@ -132,7 +140,7 @@ def _coordinates(
     zoom: float,
     offset_yx: tuple[float, float],
 ) -> tuple[Pixels, Pixels, tuple[np.float32, np.float32]]:
-    """y and x in the image for each pixel of the crop, and how far from there its label is."""
+    """Return y and x in the image for each pixel of the crop, and the offset (y, x) to its label."""
     zoom = zoom * float(np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale)))
     along = (np.arange(side_px, dtype=np.float32) - (side_px - 1) / 2) / np.float32(zoom)
     y, x = np.meshgrid(along, along, indexing="ij")
@@ -158,22 +166,22 @@ def _turned(y: Any, x: Any, angle: np.float32, mirrored: bool) -> tuple[Any, Any
 
 @lru_cache(maxsize=8)
 def _spline(side_px: int) -> Pixels:
-    """(side, knots): knots in a row to a cubic curve through them."""
+    """Return the matrix (side, knots) from the values at the knots to a cubic curve through them."""
     along = ndimage.zoom(np.eye(_KNOTS), (side_px / _KNOTS, 1), order=3, grid_mode=True, mode="nearest")
     return np.asarray(along[:side_px], np.float32)
 
 
 def _somewhere(length_px: int, side_px: float, rng: np.random.Generator) -> float:
-    """The middle of a crop along one axis, within the image where it is large enough."""
+    """Return a random centre of a crop along one axis; the crop stays in the image if it fits."""
     spare = max(0.0, length_px - side_px)
-    # a whole pixel: a crop that nothing else moves is not resampled
+    # a whole pixel, so that a crop without other changes is not resampled
     begin = min(np.floor(rng.uniform(0, spare + 1)), spare) if spare else np.floor((length_px - side_px) / 2)
     return float(begin + (side_px - 1) / 2)
 
 
 @njit(cache=True, nogil=True)
 def _sample(rgb, labels, y, x, beside_y, beside_x):  # type: ignore[no-untyped-def]
-    """Pixels between four neighbours, labels of the nearest to what lies beside."""
+    """Interpolate the pixels bilinearly; take the nearest label at the offset position."""
     height, width = labels.shape
     crop = np.empty((*y.shape, 3), np.float32)
     cut = np.empty(y.shape, np.int32)
@@ -194,7 +202,7 @@ def _sample(rgb, labels, y, x, beside_y, beside_x):  # type: ignore[no-untyped-d
 
 @njit(cache=True, nogil=True)
 def _mirrored(index: int, length: int) -> Any:
-    """An index into the image from one beyond it."""
+    """Return the index of the pixel that an index beyond the image mirrors."""
     if 0 <= index < length:
         return index
     if length == 1:
@@ -203,7 +211,7 @@ def _mirrored(index: int, length: int) -> Any:
     return index if index < length else 2 * length - 2 - index
 
 
-def _look(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Rgb:
+def _change_look(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Rgb:
     pixels = _stained(pixels, settings, rng)
     if settings.colour:
         contrast = np.float32(1 + rng.uniform(-1, 1) * settings.colour)
@@ -236,7 +244,7 @@ def _stained(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator
 
 
 def _restained(pixels: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
-    """More or less of each stain, and of another colour: what laboratories differ in most."""
+    """Change the density and colour of each stain, in which laboratories differ most."""
     amount = settings.stain
     factor = rng.uniform(1 - amount, 1 + amount, 3)
     offset = np.asarray(rng.uniform(-1, 1, 3) * amount / 3 * 0.46, np.float32)

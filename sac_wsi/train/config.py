@@ -1,13 +1,15 @@
-"""What a training run is, all of it: the same config and the same data give the same weights."""
+"""The settings of a training run; the same settings and the same data give the same weights."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sizes import ModelSize
+from sac_wsi.settings.checks import check_range
 from sac_wsi.tiling.grid import GridSettings, SettingNames, make_grid
 from sac_wsi.train.augment import AugmentSettings
 
@@ -17,25 +19,31 @@ SIDE_MULTIPLE = 16
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where the images come from.
+    """Where the images come from, and how they are split, scaled and drawn.
 
-    kind           a layout of ``sac-wsi data check``; pack: an archive of `pipelines/pack_training`;
-                   synthetic: made on the spot
-    images labels  paths, as ``sac-wsi data check`` takes them
-    only           of a pack: the sets to take, by name; empty: all
-    mpp            of folders: micrometres per pixel
-    group_pattern  of folders: what finds a patient in a name
-    stained_only   leave out fluorescence
-    val_share      of the images, to validate on, where the set has no such part; whole patients
-    group_by       what else is a group: organ, of MoNuSeg; grade, of GlaS
-    seed           of that choice
-    scale          mpp: images are brought to the model's resolution. as_is: pixels are taken as they are.
-                   fit: the longer side becomes the tile's, as SAM does it
-    nucleus_um     images of unknown resolution are scaled so that their median nucleus has this diameter: by
-                   the truth, to validate on too, which a slide in use has not
-    draw           images: each as often as any other. pixels: one of twice as many pixels twice as often
-    skip_bad       go on without images that cannot be read
-    count side_px  synthetic: images to learn from (a quarter as many to validate on) and their side
+    Attributes:
+        kind: A layout of ``sac-wsi data check``; "pack": an archive made by `pipelines/pack_training`;
+            "synthetic": images that are generated.
+        images: Path of the images, as ``sac-wsi data check`` takes it.
+        labels: Path of the labels, as ``sac-wsi data check`` takes it.
+        only: For a pack: names of the data sets to use; empty: all.
+        mpp: For folders: micrometres per pixel.
+        group_pattern: For folders: regular expression that finds the patient in a file name.
+        stained_only: Leave out fluorescence images.
+        val_share: Share of the images to validate on, if the data set has no validation part; the images of
+            one patient stay together.
+        group_by: Group the images by something else than the patient: "organ" (MoNuSeg), "grade" (GlaS).
+        seed: Seed of the random choice of validation images.
+        scale: "mpp": images are scaled to the model's resolution. "as_is": images are not scaled. "fit": the
+            longer side is scaled to the side of a tile, as SAM does.
+        nucleus_um: Images of unknown resolution are scaled until their median nucleus has this diameter in
+            micrometres; 0: such images are an error. The diameter is measured on the true labels, for
+            validation images too; a slide to segment has no such labels.
+        draw: "images": all images are drawn equally often. "pixels": an image of twice as many pixels is
+            drawn twice as often.
+        skip_bad: Continue without images that cannot be read.
+        count: For synthetic images: number of training images; a quarter of it to validate on.
+        side_px: For synthetic images: their side.
     """
 
     kind: Literal["synthetic", "pack", "monuseg", "tnbc", "dsb", "glas", "folders"] = "synthetic"
@@ -56,33 +64,35 @@ class DataSettings:
     side_px: int = 256
 
     def __post_init__(self) -> None:
-        if not 0 <= self.val_share < 1 or self.nucleus_um < 0 or self.count < 1 or self.side_px < 32:
-            raise ConfigError(
-                f"data.val_share {self.val_share}, data.nucleus_um {self.nucleus_um}, data.count "
-                f"{self.count}, data.side_px {self.side_px}: needed 0 to below 1, at least 0, at least 1, "
-                "at least 32."
-            )
+        check_range("data.val_share", self.val_share, at_least=0, below=1)
+        check_range("data.nucleus_um", self.nucleus_um, at_least=0)
+        check_range("data.count", self.count, at_least=1)
+        check_range("data.side_px", self.side_px, at_least=32)
 
 
 @dataclass(frozen=True)
 class ScheduleSettings:
-    """How long and how fast.
+    """Length of the training, batch size, learning rate and validation.
 
-    epochs          at most
-    least_epochs    before patience may end it
-    epoch_steps     steps in one; 0: as many as show as many pixels as the images have
-    minutes         at most, of this call; 0: no limit. What is left is for the next call
-    batch           crops in one forward pass, on all devices together
-    accumulate      passes in one step
-    crop_px         side of a crop, for a prompter alone; 0: the tile
-    warmup_steps    the rate rises over these, then falls as a cosine
-    clip_norm       largest norm of the gradient
-    ema             weight of the past in the averaged weights that are validated and kept; 0: none
-    validate_every  epochs between validations
-    best_by         what the best weights are best in, on validation images
-    patience        validations without a better one, after which it ends; 0: never
-    precision       bf16 mixes precisions
-    checkpointing   compute the encoder's blocks twice instead of keeping them: less memory, more time
+    Attributes:
+        epochs: Largest number of epochs.
+        least_epochs: Number of epochs before ``patience`` may end the training.
+        epoch_steps: Steps in an epoch; 0: enough for the crops to have as many pixels as the images.
+        minutes: Largest duration of this call; 0: no limit. The next call continues the training.
+        batch: Crops in one forward pass, on all devices together.
+        accumulate: Forward and backward passes in one step.
+        crop_px: Side of a crop when only the prompter is trained; 0: the side of a tile.
+        learning_rate: Highest learning rate.
+        weight_decay: Weight decay of AdamW.
+        warmup_steps: Steps in which the learning rate rises; after them it falls as half a cosine.
+        clip_norm: Gradients of a larger norm are scaled down to this norm.
+        ema: Decay of the moving average of the weights, which is validated and saved; 0: no average.
+        validate_every: Epochs between validations.
+        best_by: Score on the validation images by which the best weights are chosen.
+        patience: Number of validations without improvement after which the training ends; 0: never.
+        precision: "bf16" is mixed precision.
+        checkpointing: Compute the blocks of the encoder again in the backward pass instead of storing their
+            activations: less memory, more time.
     """
 
     epochs: int = 30
@@ -109,39 +119,40 @@ class ScheduleSettings:
             "least_epochs",
             "epoch_steps",
             "crop_px",
-            "minutes",
             "patience",
             "warmup_steps",
             "weight_decay",
         )
         least |= dict.fromkeys(from_0, 0)
+        if self.minutes != math.inf:
+            check_range("schedule.minutes", self.minutes, at_least=0)
         for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ConfigError(f"schedule.{name} is {getattr(self, name)}: needed at least {low}.")
-        if not 0 <= self.ema < 1 or self.learning_rate <= 0 or self.clip_norm <= 0:
-            raise ConfigError(
-                f"schedule.ema {self.ema}, schedule.learning_rate {self.learning_rate}, schedule.clip_norm "
-                f"{self.clip_norm}: needed 0 to below 1, above 0, above 0."
-            )
+            check_range(f"schedule.{name}", getattr(self, name), at_least=low)
+        check_range("schedule.ema", self.ema, at_least=0, below=1)
+        check_range("schedule.learning_rate", self.learning_rate, above=0)
+        if self.clip_norm != math.inf:  # infinite: gradients are not clipped
+            check_range("schedule.clip_norm", self.clip_norm, above=0)
         if self.crop_px % SIDE_MULTIPLE:
             raise ConfigError(f"schedule.crop_px is {self.crop_px}: needed a multiple of {SIDE_MULTIPLE}.")
 
     @property
     def bf16(self) -> bool:
+        """Whether the precision is mixed."""
         return self.precision == "bf16"
 
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """What is learnt.
+    """Which part of the model is trained, and with which losses and prompts.
 
-    part       prompter: the maps. sac: the masks, the prompter as it is. both: together
-    mask_loss  of the paper's Eq. 7 and 8
-    map_loss   of the prompter: the paper's cross-entropy, or with Dice on the foreground besides
-    auto       the semantic mask is prompted as in use: the prompter's points, by ``inference.points``
-    experts    and by this many positive points from the truth, as a person would set them
-    nuclei     single nuclei of a tile to teach the instance mode; 0: none
-    seed       of the first weights and of every crop
+    Attributes:
+        part: "prompter": only the prompter. "sac": all but the prompter. "both": both together.
+        mask_loss: Loss of the masks; the paper's Eq. 7 and 8.
+        map_loss: Loss of the prompter's maps: the paper's cross-entropy, or that plus Dice of the foreground.
+        auto: Prompt the semantic mask with the prompter's points, by ``inference.points``, as at inference.
+        experts: Prompt it with this number of positive points from the true labels too, as a person would.
+        nuclei: Single nuclei of a tile to train the instance mode on; 0: none.
+        seed: Seed of the initial weights and of all crops.
     """
 
     part: Part = "both"
@@ -153,20 +164,31 @@ class ObjectiveSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.experts < 0 or self.nuclei < 0 or self.seed < 0:
-            raise ConfigError(
-                f"objective.experts {self.experts}, objective.nuclei {self.nuclei}, objective.seed "
-                f"{self.seed}: needed 0 or more."
-            )
+        for name in ("experts", "nuclei", "seed"):
+            check_range(f"objective.{name}", getattr(self, name), at_least=0)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run.
+    """The settings of one training run.
 
-    base     a SAM file to start from, or its name once fetched; "" starts from nothing, then all of it learns
-    start    a checkpoint of ours whose parts of the same sizes are taken over: a prompter, say
-    licence  of the weights; "" takes that of the data
+    Attributes:
+        name: Name of the model.
+        output_dir: Folder of the run.
+        size: Family and sizes of the model.
+        base: A file of SAM's weights to start from, or the name of a fetched one; "": random weights, and all
+            of them are trained.
+        start: A checkpoint of sac-wsi; its parts of the same sizes are copied, for example a prompter.
+        mpp: Resolution of the model, in micrometres per pixel.
+        mpp_range: Lowest and highest resolution on which the model may be used.
+        halo_um: Width of the margin around a tile, in micrometres.
+        licence: Licence of the weights; "": the licences of the data.
+        non_commercial: Whether commercial use is forbidden; None: decided by the licences.
+        data: The images.
+        augment: How crops are augmented.
+        objective: What is trained, with which losses.
+        schedule: How long and how fast.
+        inference: How the model segments, in validation and later.
     """
 
     name: str = "model"
@@ -191,33 +213,33 @@ class TrainConfig:
         self._refuse_unfit_family()
         if self.size.over_prompter and self.base:
             raise ConfigError(
-                "size.over_prompter gives the encoder what SAM's never had: needed base='', found "
-                f"{self.base!r}."
+                "size.over_prompter gives the encoder an input that SAM's encoder does not have: needed "
+                f"base='', found {self.base!r}."
             )
         if self.size.over_prompter and self.objective.part == "both":
             raise ConfigError(
-                "size.over_prompter with objective.part=both: masks that correct the prompter would teach it "
-                "to be wrong. Needed objective.part=prompter first, then sac with start."
+                "size.over_prompter with objective.part=both would train the prompter on masks that correct "
+                "its errors. Needed objective.part=prompter first, then sac with start."
             )
         if self.needs_prompter and not self.start:
             raise ConfigError(
-                "objective.part is sac, and the prompter that it rests on would stay random: needed start, a "
+                "objective.part is sac, and the prompter that it uses would stay random: needed start, a "
                 "checkpoint with a prompter, or objective.auto=false without size.over_prompter."
             )
         if self.schedule.crop_px and self.objective.part != "prompter":
             raise ConfigError(
-                f"schedule.crop_px is {self.schedule.crop_px}: only a prompter alone takes crops of another "
-                "size than size.tile_px. Leave it out, or set objective.part=prompter."
+                f"schedule.crop_px is {self.schedule.crop_px}: only a prompter alone can be trained on "
+                "crops of another size than size.tile_px. Leave it out, or set objective.part=prompter."
             )
         if not self.mpp_range[0] <= self.mpp <= self.mpp_range[1]:
-            raise ConfigError(f"mpp {self.mpp}, mpp_range {self.mpp_range}: needed the one within the other.")
+            raise ConfigError(f"mpp {self.mpp}, mpp_range {self.mpp_range}: needed mpp within mpp_range.")
         names = SettingNames(tile_px="size.tile_px", halo_um="halo_um")
         make_grid((1, 1), self.mpp, GridSettings(self.size.tile_px, self.halo_um), names)
 
     def _refuse_unfit_family(self) -> None:
         family, part, mode = self.size.family, self.objective.part, self.inference.mode
         if family == "sam":
-            raise ConfigError("size.family is sam, which learns nothing: needed sac, msa, sam-ft or unet.")
+            raise ConfigError("size.family is sam, which is not trained: needed sac, msa, sam-ft or unet.")
         if family == "unet" and (part, mode) != ("prompter", "prompter"):
             raise ConfigError(
                 f"size.family is unet, objective.part {part}, inference.mode {mode}: needed "
@@ -226,9 +248,10 @@ class TrainConfig:
 
     @property
     def needs_prompter(self) -> bool:
-        """One that has learnt already: it is used, and does not learn."""
+        """Whether the run needs a trained prompter, which it uses and does not train."""
         return self.objective.part == "sac" and (self.objective.auto or self.size.over_prompter)
 
     @property
     def crop_px(self) -> int:
+        """Side of a crop in pixels."""
         return self.schedule.crop_px or self.size.tile_px

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sac_wsi.model.nets.decode import decode_locally, embed_prompts, window_corners, windows
 from sac_wsi.model.nets.over_prompter import cut, mask_prompt, nucleus_prior
-from sac_wsi.model.nets.sac import SacModel, Seen, cell_px, to_tile
+from sac_wsi.model.nets.sac import SacModel, TileFeatures, cell_px, to_tile
 from sac_wsi.model.points.prompts import PointSettings, expert_points, select
 from sac_wsi.model.points.target_maps import target_maps
 from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, dice_loss, prompter_loss, sam_loss
@@ -105,30 +105,36 @@ def loss_of(
     windows; ``mpp`` at which resolution.
     """
     images = model.normalise(batch.pixels.permute(0, 3, 1, 2))
-    seen = _seen(model, images, settings)
+    features = _forward_features(model, images, settings)
     terms: dict[str, Tensor] = {}
     if settings.part != "sac":
-        assert seen.maps is not None
-        terms["maps"] = prompter_loss(seen.maps, batch.maps)
+        assert features.prompter_logits is not None
+        terms["maps"] = prompter_loss(features.prompter_logits, batch.maps)
         if settings.map_loss == "bce_dice":
-            terms["maps_dice"] = dice_loss(seen.maps[:, :1], batch.maps[:, :1])
+            terms["maps_dice"] = dice_loss(features.prompter_logits[:, :1], batch.maps[:, :1])
     if settings.part != "prompter":
-        assert seen.embedding is not None
+        assert features.embedding is not None
         mask_loss = _MASK_LOSSES[settings.mask_loss]
-        xy, labels = _prompts(seen.maps if settings.auto else None, batch, use.points)
-        said = seen.maps[:, 0] if seen.maps is not None and model.size.over_prompter else None
-        terms["semantic"] = mask_loss(model.semantic(seen.embedding, xy, labels, said), batch.maps[:, :1])
+        xy, labels = _prompts(features.prompter_logits if settings.auto else None, batch, use.points)
+        prompter_logits = (
+            features.prompter_logits[:, 0]
+            if features.prompter_logits is not None and model.size.over_prompter
+            else None
+        )
+        terms["semantic"] = mask_loss(
+            model.semantic(features.embedding, xy, labels, prompter_logits), batch.maps[:, :1]
+        )
         if model.size.over_prompter:
-            terms |= _own_nucleus_terms(model, seen, batch, settings, use, mpp)
+            terms |= _own_nucleus_terms(model, features, batch, settings, use, mpp)
         elif len(batch.owner):
-            terms |= _nucleus_terms(model, seen.embedding, batch, use.window_cells, mask_loss)
+            terms |= _nucleus_terms(model, features.embedding, batch, use.window_cells, mask_loss)
     return terms
 
 
-def _seen(model: SacModel, images: Tensor, settings: ObjectiveSettings) -> Seen:
+def _forward_features(model: SacModel, images: Tensor, settings: ObjectiveSettings) -> TileFeatures:
     if settings.part == "sac" and not settings.auto and not model.size.over_prompter:
-        return Seen(model.encode(images), None)
-    return model.look(images, embed=settings.part != "prompter")
+        return TileFeatures(model.encode(images), None)
+    return model.forward_features(images, embed=settings.part != "prompter")
 
 
 def _prompts(maps: Tensor | None, batch: TrainingBatch, points: PointSettings) -> tuple[Tensor, Tensor]:
@@ -200,7 +206,7 @@ def _asked(
 
 def _own_nucleus_terms(
     model: SacModel,
-    seen: Seen,
+    features: TileFeatures,
     batch: TrainingBatch,
     settings: ObjectiveSettings,
     use: InferenceSettings,
@@ -208,20 +214,20 @@ def _own_nucleus_terms(
 ) -> dict[str, Tensor]:
     """The same with the prompter's own prompts, which the masks correct. Where there is no nucleus under a
     prompt no mask is right, and the score learns to say so."""
-    assert seen.embedding is not None
-    assert seen.maps is not None
+    assert features.embedding is not None
+    assert features.prompter_logits is not None
     rng = np.random.default_rng(int(batch.seed))
-    own = sample_nucleus_prompts(seen.maps, batch.labels, settings.nuclei, use, mpp, rng)
+    own = sample_nucleus_prompts(features.prompter_logits, batch.labels, settings.nuclei, use, mpp, rng)
     if not len(own.owner):
         return {}
-    foreground = seen.maps[:, 0]
-    prompt = mask_prompt(foreground, seen.embedding.shape[-1])
-    asked = _asked(model, seen.embedding, own.owner, own.centre_xy, use.window_cells, prompt)
-    said, basins, labels = (
+    foreground = features.prompter_logits[:, 0]
+    prompt = mask_prompt(foreground, features.embedding.shape[-1])
+    asked = _asked(model, features.embedding, own.owner, own.centre_xy, use.window_cells, prompt)
+    prompter_logits, basins, labels = (
         cut(each, own.owner, asked.corners_px, asked.side_px)
         for each in (foreground, own.basins, batch.labels)
     )
-    found = asked.logits + nucleus_prior(said, basins, own.basin)[:, None]
+    found = asked.logits + nucleus_prior(prompter_logits, basins, own.basin)[:, None]
     there = own.true_id > 0
     wanted = torch.where(there, own.true_id, -1)
     truth = (labels == wanted[:, None, None])[:, None].float()

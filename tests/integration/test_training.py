@@ -243,15 +243,15 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
         ("schedule.epochs=0", "at least 1"),
         ("schedule.crop_px=64", "only a prompter alone"),
         ("schedule.best_by=dise", "Did you mean dice"),
-        ("objective.experts=-1", "0 or more"),
-        ("data.val_share=1", "0 to below 1"),
-        ("schedule.ema=1", "below 1"),
-        ("size.family=sam", "learns nothing"),
+        ("objective.experts=-1", r"objective\.experts is -1: needed at least 0\."),
+        ("data.val_share=1", r"data\.val_share is 1\.0: needed at least 0 and below 1\."),
+        ("schedule.ema=1", r"schedule\.ema is 1\.0: needed at least 0 and below 1\."),
+        ("size.family=sam", "which is not trained"),
         ("size.family=unet", "objective.part=prompter"),
         ("size.family=sacc", "Did you mean sac"),
         ("objective.mask_loss=dice", "Did you mean dice_ce"),
         ("schedule.patience=-1", "at least 0"),
-        ("mpp=5", "within the other"),
+        ("mpp=5", "within mpp_range"),
         ("halo_um=40", r"size\.tile_px"),
         ("objective.part=sac", "stay random"),
         ("augment.scale=-1", r"augment\.scale"),
@@ -379,9 +379,7 @@ def test_an_image_that_cannot_be_read_stops_the_run_by_name(folders):
 
 def test_or_is_left_out_and_named_once(folders):
     bad = []
-    done = run(
-        folders / "out", *in_folders(folders, "skip_bad=true"), listener=Listener(on_bad=bad.append)
-    )
+    done = run(folders / "out", *in_folders(folders, "skip_bad=true"), listener=Listener(on_bad=bad.append))
     assert done.complete
     assert len(bad) == 1
     assert "2.png" in bad[0]

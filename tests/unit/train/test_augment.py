@@ -178,19 +178,19 @@ def test_zoom_is_pixels_of_the_crop_per_pixel_of_the_image(height, width, seed):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
-        ({"scale": -1.0}, r"augment\.scale is -1\.0: needed 0 or more"),
-        ({"density": -0.1}, r"augment\.density is -0\.1: needed 0 or more"),
-        ({"strands": 2.0}, r"augment\.strands is 2\.0, a chance"),
+        ({"scale": -1.0}, r"augment\.scale is -1\.0: needed at least 0"),
+        ({"density": -0.1}, r"augment\.density is -0\.1: needed at least 0"),
+        ({"strands": 2.0}, r"augment\.strands is 2\.0: needed"),
         ({"noise": float("nan")}, r"augment\.noise is nan"),
-        ({"jpeg": 1.5}, r"augment\.jpeg is 1\.5, a chance: needed 0 to 1"),
+        ({"jpeg": 1.5}, r"augment\.jpeg is 1\.5: needed at least 0 and at most 1"),
         ({"normalise": -0.1}, r"augment\.normalise"),
         ({"tiatoolbox": 0.5, "stain": 0.0}, r"needed augment\.stain above 0"),
     ],
 )
-def test_settings_that_make_no_sense(values, told):
-    with pytest.raises(ConfigError, match=told):
+def test_settings_out_of_range(values, message):
+    with pytest.raises(ConfigError, match=message):
         AugmentSettings(**values)
 
 
