@@ -2,8 +2,8 @@
 
     python benchmarks/model_speed.py [--model sac-tiny] [--side 2048] [--rounds 3]
 
-The slide is synthetic, with 4,000 nuclei per mm². "ours" is `segment_slide` with all outputs. "naive" has
-the same engine and weights, but does what a loop over tiles does: one tile and one batch of prompts at a time,
+The slide is synthetic, with 4,000 nuclei per mm². "ours" is `segment_slide`, all outputs. "naive" has the
+same engine and weights, but does what a loop over tiles does: one tile and one batch of prompts at a time, in
 float32, channels-first memory, separate batch norms, SAM's own attention, and each prompt decoded on the
 whole embedding. Both times include loading the model. Prints Markdown.
 """
