@@ -1,1 +1,1 @@
-"""Training: what the model is fitted to and how."""
+"""Train a model: images, augmentation, losses, training loop and validation."""

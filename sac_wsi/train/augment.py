@@ -39,8 +39,8 @@ _LEAST_ZOOM = 0.8
 class AugmentSettings:
     """The strength of each augmentation; 0 switches it off.
 
-    ``normalise`` and ``tiatoolbox`` need the extra ``tiatoolbox`` and change only crops of stained tissue; each
-    takes several times as long as all other augmentations together.
+    ``normalise`` and ``tiatoolbox`` need the extra ``tiatoolbox`` and change only crops of stained tissue;
+    each takes several times as long as all other augmentations together.
 
     Attributes:
         turn: Rotate and flip at random.

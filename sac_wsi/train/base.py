@@ -1,4 +1,4 @@
-"""The file of SAM that a run starts from."""
+"""Find the file of SAM's weights that a run starts from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from sac_wsi.weights.catalogue import MODEL_FILES, find_model_file
 
 
 def base_file(base: str) -> Path | None:
-    """A path, or the name of one of Meta's models that was fetched; None where nothing is asked for."""
+    """Return the file of SAM's weights, or None if ``base`` is empty.
+
+    Args:
+        base: A path, or the name of one of Meta's models that has been fetched.
+
+    Raises:
+        CheckpointError: There is no such file.
+    """
     if not base:
         return None
     found = Path(base) if Path(base).is_file() else find_model_file(base)
@@ -17,6 +24,6 @@ def base_file(base: str) -> Path | None:
         fetch = next((m.name for m in MODEL_FILES if base in (m.name, m.file)), MODEL_FILES[0].name)
         raise CheckpointError(
             f"There is no file {base}. Run `sac-wsi models fetch {fetch}`, or pass --set base=FILE with "
-            "SAM's weights, or --set 'base=\"\"' to start from nothing."
+            "SAM's weights, or --set 'base=\"\"' to start from random weights."
         )
     return found

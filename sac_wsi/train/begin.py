@@ -1,4 +1,4 @@
-"""A run's model and optimiser before the first step."""
+"""Create a run's model and optimiser before the first step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def create_state(config: TrainConfig, device: str, *, resumed: bool = False) -> State:
-    """``resumed``: a saved state will bring what ``start`` has brought."""
+    """Return the model and optimiser of a run before its first step.
+
+    Args:
+        config: The settings of the run.
+        device: Where the model is to be trained.
+        resumed: Do not copy weights from ``start``: a saved state that is loaded later contains them.
+    """
     torch.manual_seed(config.objective.seed)
     model = build_model(config.size)
     if base := base_file(config.base):
@@ -41,7 +47,10 @@ def create_state(config: TrainConfig, device: str, *, resumed: bool = False) -> 
 
 
 def is_trainable(config: TrainConfig, name: str) -> bool:
-    """What the family learns over SAM's weights; from nothing, everything that the part covers."""
+    """Return whether the parameter ``name`` is trained.
+
+    On SAM's weights, the family decides what is trained; from random weights, all of the part is trained.
+    """
     is_prompter, part = name.startswith("prompter."), config.objective.part
     if part != "both" and is_prompter != (part == "prompter"):
         return False
@@ -49,12 +58,16 @@ def is_trainable(config: TrainConfig, name: str) -> bool:
 
 
 def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
-    """The parts of another checkpoint that are of the same sizes: a prompter for a SAC, say."""
+    """Copy those parts of ``config.start`` into ``model`` that have the same sizes, such as the prompter.
+
+    Raises:
+        CheckpointError: No part fits, or a prompter is needed and does not fit.
+    """
     path = Path(config.start)
     other, _ = load_model(path, base)
     held, wanted = other.state_dict(), model.state_dict()
     taken: dict[str, Tensor] = {}
-    # a decoder that corrects the prompter means other things by its answer than one that does not
+    # the output of a decoder that corrects the prompter differs in meaning from that of other decoders
     alike = other.size.over_prompter == config.size.over_prompter
     rest = ("stem.", "image_encoder.", "prompt_encoder.", "mask_decoder.")
     for part in ("prompter.", *(rest if alike else ())):
@@ -64,7 +77,7 @@ def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
         elif part == "prompter." and config.needs_prompter:
             raise CheckpointError(
                 f"{path} has no prompter of the size {config.size.prompter}, and objective.part=sac "
-                "teaches none. Give another start, or the sizes of this one."
+                "does not train one. Give another start, or the sizes of this one."
             )
     if not taken:
         raise CheckpointError(
@@ -74,6 +87,6 @@ def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
 
 
 def checkpoint_blocks(encoder: nn.Module) -> None:
-    """Each block is computed again on the way back, from its input alone."""
+    """Make each block recompute its activations in the backward pass, which needs less memory."""
     for block in encoder.blocks:  # type: ignore[union-attr]
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)

@@ -1,4 +1,4 @@
-"""The card of what a run makes."""
+"""Write the model card of a run's checkpoints."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def card_of(config: TrainConfig, source: Source) -> Card:
-    """What does not change during a run: SAM's file, for one, is hashed once.
+    """Return the card without step and metrics, which change during a run; SAM's file is hashed once.
 
-    Weights that a run starts from bring their data and licence along.
+    The data and licence of the checkpoint that the run starts from are included.
     """
     from sac_wsi import __version__
 
@@ -49,7 +49,9 @@ def card_of(config: TrainConfig, source: Source) -> Card:
 
 
 def terms_of(*sources: Training, licence: str = "") -> Training:
-    """What weights out of several sources have learnt from, and the terms of all; or a ``licence`` for them.
+    """Return the training data and licence terms of weights that combine several sources.
+
+    ``licence`` replaces the licences of the sources.
 
     >>> both = terms_of(Training(("a",), "CC0-1.0"), Training(("b", "a"), "CC-BY-4.0; CC0-1.0", True))
     >>> both.data, both.licence, both.non_commercial
@@ -65,7 +67,7 @@ def terms_of(*sources: Training, licence: str = "") -> Training:
 
 
 def forbids_commerce(licence: str) -> bool:
-    """However it is spelled.
+    """Return whether a licence forbids commercial use, in any of the usual spellings.
 
     >>> [forbids_commerce(name) for name in ("CC BY NC 4.0", "Attribution-NonCommercial", "research only")]
     [True, True, True]
@@ -77,6 +79,6 @@ def forbids_commerce(licence: str) -> bool:
 
 
 def card_at(card: Card, step: int, metrics: Mapping[str, float]) -> Card:
-    """The card of the weights as they are now."""
+    """Return the card of the weights after ``step`` steps with these validation metrics."""
     named = {f"validation_{name}": value for name, value in metrics.items()}
     return replace(card, training=replace(card.training, steps=step), metrics=named)

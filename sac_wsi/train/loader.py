@@ -67,7 +67,7 @@ class BatchSampler:
             rng = np.random.default_rng([self.seed, number, i])
             image = self._read(int(chosen[i]))
             rgb, cut = random_crop(
-                image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom, image.labels_off_yx
+                image.rgb, image.labels, self.crop_px, self.augment, rng, image.zoom, image.label_offset_yx
             )
             # one label per connected piece: mirrored margins repeat nuclei, and crop edges can cut one in two
             crops.append((rgb, label(cut, connectivity=2).astype(np.int32)))

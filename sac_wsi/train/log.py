@@ -1,4 +1,4 @@
-"""What a run tells: a line of JSON for each mean and each validation, and each step to a progress bar."""
+"""Log a run: a line of JSON for each mean and each validation; report each step to a progress bar."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the log. ``values`` are means since the last one, or what was measured.
+    """One line of the log.
 
-    ``seconds`` counts on from call to call, up to the last line of each.
+    Attributes:
+        kind: "train" or "validation".
+        step: Number of steps done.
+        seconds: Duration of the run so far; a resumed run continues from the last line of the call before.
+        values: Means since the last line, or the results of a validation.
     """
 
     kind: str
@@ -27,7 +31,7 @@ class Event:
 
 
 def events_in(lines: Iterable[str]) -> Iterator[Event]:
-    """Of a log, but for lines cut short: the last after a kill, or one that the next call wrote on."""
+    """Yield the events of a log; skip incomplete lines, which a killed run can leave."""
     for line in lines:
         try:
             yield Event(**json.loads(line))
@@ -36,7 +40,7 @@ def events_in(lines: Iterable[str]) -> Iterator[Event]:
 
 
 def seconds_logged(events: Iterable[Event]) -> float:
-    """Of all calls together."""
+    """Return the duration of a run, all its calls together."""
     return max((event.seconds for event in events), default=0.0)
 
 
@@ -46,7 +50,13 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class Listener:
-    """Whoever wants to know. ``on_step`` gets steps done and steps in all."""
+    """Functions that a run calls to report its progress.
+
+    Attributes:
+        on_event: Gets each event of the log.
+        on_step: Gets the number of steps done and the number of all steps.
+        on_bad: Gets the message for each image that cannot be read.
+    """
 
     on_event: Callable[[Event], None] = _nothing
     on_step: Callable[[int, int], None] = _nothing
@@ -54,23 +64,26 @@ class Listener:
 
 
 class Log:
-    """Means between two lines; each line goes to the file and to whoever listens."""
+    """Collect values and write their means as lines to the file and to ``on_event``."""
 
     def __init__(self, path: Path | None, on_event: Callable[[Event], None]) -> None:
         self._path, self._on_event = path, on_event
         self._values: dict[str, list[float]] = {}
-        self._begun = time.monotonic() - _seconds_before(path)
+        self._started = time.monotonic() - _seconds_before(path)
 
     def add(self, values: Mapping[str, float]) -> None:
+        """Collect the values of one step."""
         for name, value in values.items():
             self._values.setdefault(name, []).append(value)
 
     def write_means(self, kind: str, step: int) -> None:
+        """Write the means of the values collected since the last call."""
         self.write(kind, step, {name: fmean(values) for name, values in self._values.items()})
         self._values = {}
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
-        event = Event(kind, step, round(time.monotonic() - self._begun, 1), values)
+        """Write one line."""
+        event = Event(kind, step, round(time.monotonic() - self._started, 1), values)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(event)) + "\n")

@@ -1,4 +1,4 @@
-"""The training loop, whole. It can be killed at any moment and goes on from the last saved state."""
+"""Run the training loop; a run that was killed at any moment continues from its last saved state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ _VALIDATION_SEED = 1 << 20
 
 @dataclass(frozen=True)
 class Run:
-    """What a call left. ``complete``: nothing is left for another call."""
+    """The result of one call.
+
+    Attributes:
+        best: File of the best weights.
+        complete: Whether the training is finished; if not, another call continues it.
+        step: Number of steps done, all calls together.
+        seconds: Duration of this call.
+    """
 
     best: Path
     complete: bool
@@ -46,10 +53,15 @@ class Run:
 
 
 def train(config: TrainConfig, source: Source, *, listener: Listener | None = None) -> Run:
-    """Learn, or go on learning what the folder holds."""
-    begun, listener = time.monotonic(), listener or Listener()
+    """Train a model, or continue the run in ``config.output_dir``.
+
+    Raises:
+        ConfigError: The devices cannot share a batch equally.
+        InputChanged: The folder contains a run of other settings.
+    """
+    started, listener = time.monotonic(), listener or Listener()
     with join() as ranks:
-        heard = listener if ranks.first else Listener()
+        reporter = listener if ranks.first else Listener()
         if config.schedule.batch % ranks.count:
             raise ConfigError(
                 f"schedule.batch is {config.schedule.batch} on {ranks.count} devices: needed a multiple of "
@@ -59,34 +71,34 @@ def train(config: TrainConfig, source: Source, *, listener: Listener | None = No
         if ranks.first:
             claim_folder(config)
         images, held_back = source.part("train"), source.part("val")
-        step, complete = _learn(config, source, images, held_back, ranks, heard, begun)
+        step, complete = _train_steps(config, source, images, held_back, ranks, reporter, started)
     out = Path(config.output_dir)
     best = out / BEST if (out / BEST).exists() else out / LAST
     if ranks.first and complete:
         write_run_report(config, held_back, best)
-    return Run(best, complete, step, time.monotonic() - begun)
+    return Run(best, complete, step, time.monotonic() - started)
 
 
-def _learn(
+def _train_steps(
     config: TrainConfig,
     source: Source,
     images: Images,
     held_back: Images,
     ranks: Ranks,
     listener: Listener,
-    begun: float,
+    started: float,
 ) -> tuple[int, bool]:
-    """Steps done, and whether that is all."""
+    """Train and return the number of steps done and whether the training is finished."""
     out, schedule = Path(config.output_dir), config.schedule
     sampler = _sampler(config, images, ranks, listener)
     if config.data.draw == "pixels":
         sampler = sampler.weighted_by_pixels()
     epoch_steps = schedule.epoch_steps or _steps_in_epoch(config, sampler)
     steps, every = schedule.epochs * epoch_steps, schedule.validate_every * epoch_steps
-    resumed, learnt_from = (out / STATE).exists(), _identity(config, source)
+    resumed, trained_on = (out / STATE).exists(), _identity(config, source)
     state = create_state(config, ranks.device, resumed=resumed)
     if resumed:
-        state.load(out / STATE, learnt_from)
+        state.load(out / STATE, trained_on)
     validation = _sampler(config, held_back, ranks, listener, validation=True)
     validator = Validator(config, source, held_back, validation) if ranks.first else None
     log = Log(out / LOG if ranks.first else None, listener.on_event)
@@ -99,21 +111,21 @@ def _learn(
         some = [next(passes) for _ in range(schedule.accumulate)]
         log.add(take_step(state, some, config, ranks, learning_rate_at(state.step, steps, schedule)))
         listener.on_step(state.step, steps)
-        out_of_time = ranks.any(bool(schedule.minutes) and time.monotonic() - begun > 60 * schedule.minutes)
-        judged = state.step % every == 0 or state.step == steps
-        if judged or out_of_time:
+        out_of_time = ranks.any(bool(schedule.minutes) and time.monotonic() - started > 60 * schedule.minutes)
+        validate = state.step % every == 0 or state.step == steps
+        if validate or out_of_time:
             log.write_means("train", state.step)
-        if judged:
+        if validate:
             if validator is not None:
                 validator.validate(state, ranks.device, log)
             _agree(state, ranks)
-        if ranks.first and (judged or out_of_time):
-            state.save(out / STATE, learnt_from)
+        if ranks.first and (validate or out_of_time):
+            state.save(out / STATE, trained_on)
     return state.step, _is_over(state, epoch_steps, schedule)
 
 
 def _identity(config: TrainConfig, source: Source) -> str:
-    """Of what is learnt from, wherever it lies: the images, and SAM's weights."""
+    """Return what identifies images and SAM's weights, whatever their paths."""
     base = base_file(config.base)
     return f"{source.identity} {sha256_of(base) if base else ''}"
 
@@ -138,7 +150,7 @@ def _sampler(
 
 
 class _Skipper:
-    """Tells of each bad image once."""
+    """Report each image that cannot be read once."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener, self._reported = listener, set[str]()
@@ -150,14 +162,14 @@ class _Skipper:
 
 
 def _steps_in_epoch(config: TrainConfig, sampler: BatchSampler) -> int:
-    """As many as show as many pixels as there are."""
+    """Return the number of steps whose crops have as many pixels as all images together."""
     pixels = float(sampler.pixels().sum())
     shown = config.schedule.batch * config.schedule.accumulate * config.crop_px**2
     return max(1, math.ceil(pixels / shown))
 
 
 def _agree(state: State, ranks: Ranks) -> None:
-    """All wait as long as the first one has."""
+    """Copy the number of validations without improvement from the first process to all others."""
     if ranks.count > 1:
         waited = torch.tensor(float(state.waited if ranks.first else 0), device=ranks.device)
         ranks.average([waited])

@@ -1,8 +1,9 @@
-"""Losses on logits, as the paper names them.
+"""Compute the losses from logits; names and equations are those of the paper.
 
-``logits`` and ``target`` have one shape, (..., H, W); a target is a mask, or holds numbers from 0 to 1.
-Sums run over the pixels of each mask; masks are then averaged. Everything is computed in float32 or wider
-whatever comes in, from logits and log-sigmoids: bfloat16 logits of ±50 give finite losses and gradients.
+``logits`` and ``target`` have one shape, (..., H, W); a target is a mask, or has values from 0 to 1.
+Sums run over the pixels of each mask; the mean is then taken over the masks. All inputs are converted to
+float32 or wider, and log-sigmoids of the logits are used: bfloat16 logits of ±50 give finite losses and
+gradients.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ DICE_WEIGHT = 1.0
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Eq. 7, with squares below: ``1 - 2·Σpg / (Σp² + Σg²)`` per mask, then the mean over masks.
+    """Return Eq. 7, ``1 - 2·Σpg / (Σp² + Σg²)`` per mask, then the mean over masks.
 
-    A tiny number above and below the line makes an empty prediction of an empty mask a loss of 0.
+    A small number in numerator and denominator makes the loss 0 where an empty mask is predicted empty.
     """
     logits, target = _wide(logits, target)
     p = torch.sigmoid(logits)
@@ -29,12 +30,12 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
-    """Eq. 6, SAM's sigmoid focal loss: ``-α_t (1 - p_t)^γ log p_t``, the mean over all pixels.
+    """Return Eq. 6, SAM's sigmoid focal loss: ``-α_t (1 - p_t)^γ log p_t``, the mean over all pixels.
 
-    α_t is ``alpha`` on the mask and ``1 - alpha`` off it.
+    α_t is ``alpha`` inside the mask and ``1 - alpha`` outside.
     """
     logits, target = _wide(logits, target)
-    # 1 - p_t from two sigmoids: subtracting p_t from 1 would lose the digits of a good prediction
+    # 1 - p_t from two sigmoids: subtracting p_t from 1 would lose precision where a prediction is good
     missed = torch.sigmoid(-logits) * target + torch.sigmoid(logits) * (1 - target)
     weight = alpha * target + (1 - alpha) * (1 - target)
     return (weight * missed.pow(gamma) * _cross_entropy(logits, target)).mean()
@@ -43,23 +44,23 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float 
 def sam_loss(
     logits: Tensor, target: Tensor, focal_weight: float = FOCAL_WEIGHT, dice_weight: float = DICE_WEIGHT
 ) -> Tensor:
-    """Focal and Dice loss, 20 : 1 as SAM was trained."""
+    """Return the weighted sum of focal and Dice loss, by default 20 : 1 as in SAM's training."""
     return focal_weight * focal_loss(logits, target) + dice_weight * dice_loss(logits, target)
 
 
 def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Dice loss plus mean binary cross-entropy: what DiceCE means elsewhere; see the next function."""
+    """Return Dice loss plus mean binary cross-entropy, the usual DiceCE; compare ``dice_ce_as_printed``."""
     return dice_loss(logits, target) + _cross_entropy(*_wide(logits, target)).mean()
 
 
 def dice_ce_as_printed(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Eq. 8 to the letter, per mask, then the mean over masks:
+    r"""Return Eq. 8 exactly as printed, per mask, then the mean over masks.
 
         1 - \frac{2 \sum_{i}^{N} p_{i} g_{i}}{\sum_{i}^{N} p_{i}^{2} + \sum_{i}^{N} g_{i}^{2}}
           - \sum_{i}^{N} g_{i} \log(p_{i})
 
-    The cross-entropy has only its positive term, and it is summed, not averaged: it grows with the mask's
-    area, outweighs Dice, and a prediction of foreground everywhere sets it to 0. Kept to compare.
+    The cross-entropy has only its positive term, and is summed instead of averaged: it grows with the area
+    of the mask, outweighs Dice, and is 0 where everything is predicted as foreground. For comparison only.
     """
     wide, mask = _wide(logits, target)
     positive = -(mask * functional.logsigmoid(wide)).sum(dim=(-2, -1)).mean()
@@ -67,13 +68,13 @@ def dice_ce_as_printed(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def prompter_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """BxMxHxW: mean binary cross-entropy (Eq. 3) of each map, summed over the maps.
+    """Return the mean binary cross-entropy (Eq. 3) of each map, summed over the maps; shapes (B, M, H, W).
 
-    The centre and boundary maps are continuous, and take the same loss as the foreground: cross-entropy
-    with a target g between 0 and 1 is least exactly at p = g, and its slope in the logit is p - g, which
-    does not fade where a map is confidently wrong, as that of a squared or smooth-L1 loss on p does; and
-    no weight between unlike units has to be chosen. Its least value is the targets' entropy, not 0. Summed,
-    not averaged, so that the foreground learns as with one map.
+    The centre and boundary maps are continuous and have the same loss as the foreground. Cross-entropy with
+    a target g between 0 and 1 has its minimum exactly at p = g. Its gradient by the logit is p - g, which
+    does not vanish where a map is confidently wrong, unlike that of a squared or smooth-L1 loss on p. No
+    weight between different units has to be chosen. The minimum is the entropy of the targets, not 0. The
+    sum instead of the mean gives the foreground the same gradient as a prompter of one map.
     """
     logits, target = _wide(logits, target)
     if logits.ndim != 4:
@@ -82,12 +83,12 @@ def prompter_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Per pixel; torch's own is written with log-sigmoids, so it is finite for every finite logit."""
+    """Return the cross-entropy per pixel; torch uses log-sigmoids, so it is finite for all finite logits."""
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 def _wide(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float32 or wider, of one shape: broadcasting would pair the wrong masks in silence."""
+    """Return both in float32 or wider; refuse different shapes, which torch would broadcast silently."""
     if logits.shape != target.shape or logits.ndim < 2:
         raise ValueError(
             f"logits of shape {tuple(logits.shape)} and target of shape {tuple(target.shape)}; "

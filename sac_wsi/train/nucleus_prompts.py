@@ -1,4 +1,4 @@
-"""The single nuclei of a batch as they are in use: the prompter's own prompts, and what it says of them."""
+"""Choose prompts of single nuclei as at inference: those of the prompter, with its basins."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NucleusPrompts:
-    """K nuclei of a batch of B tiles.
+    """Prompts of K nuclei in a batch of B tiles.
 
-    owner      (K,) the tile of each
-    centre_xy  (K, 1, 2) its prompt
-    basin      (K,) its number in ``basins`` (B, side, side)
-    true_id    (K,) the label of the true nucleus under the prompt; 0: there is none
+    Attributes:
+        owner: (K,) index of the tile of each.
+        centre_xy: (K, 1, 2) its point prompt.
+        basin: (K,) its number in ``basins``.
+        basins: (B, side, side) the basins of all nuclei.
+        true_id: (K,) label of the true nucleus under the prompt; 0: there is none.
     """
 
     owner: Tensor
@@ -38,9 +40,15 @@ class NucleusPrompts:
 def sample_nucleus_prompts(
     maps: Tensor, labels: Tensor, most: int, use: InferenceSettings, mpp: float, rng: np.random.Generator
 ) -> NucleusPrompts:
-    """At most so many of each tile, at random; ``maps`` are logits, ``labels`` (B, side, side) the truth.
+    """Return random prompts: the prompter's, and a point in each true nucleus that has none of them.
 
-    The prompter's own prompts, and a person's in true nuclei that none of those falls in.
+    Args:
+        maps: Logits of the prompter (B, maps, side, side).
+        labels: The true nuclei (B, side, side).
+        most: Largest number of prompts of a tile.
+        use: The settings of inference.
+        mpp: Resolution in micrometres per pixel.
+        rng: Source of all random numbers.
     """
     probability = maps.detach().float().sigmoid().cpu().numpy()
     truth = labels.cpu().numpy()
@@ -71,7 +79,7 @@ def sample_nucleus_prompts(
 def _missed(
     truth: NDArray[np.int32], own_yx: NDArray[np.int32], rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """(K, 2) a point in each true nucleus without a prompt."""
+    """Return a point (y, x) in each true nucleus without a prompt, shape (K, 2)."""
     met = np.unique(truth[own_yx[:, 0], own_yx[:, 1]])
     missed = np.where(np.isin(truth, met), 0, truth)
     count = len(np.unique(missed[missed > 0]))

@@ -1,4 +1,4 @@
-"""What one batch teaches: maps to the prompter, masks to the rest."""
+"""Compute the terms of the loss of one batch: maps for the prompter, masks for the rest."""
 
 from __future__ import annotations
 
@@ -34,15 +34,18 @@ _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch, ready for the model; made by the loader's threads.
+    """A batch of B crops, ready for the model; the threads of the loader make it.
 
-    pixels     (B, side, side, 3) uint8
-    labels     (B, side, side) the true nuclei
-    maps       (B, 1 or 3, side, side) targets of the prompter
-    expert_xy  (B, E, 2) points of the semantic mask from the truth; experts (B, E) 1, or -1 for none
-    owner      (K,) which image each single nucleus is of; centre_xy (K, 1, 2) its prompt
-    nucleus    (K, side, side) bool, its mask
-    seed       of the points that the prompter gives
+    Attributes:
+        pixels: (B, side, side, 3) uint8.
+        labels: (B, side, side) the true nuclei.
+        maps: (B, 1 or 3, side, side) targets of the prompter.
+        expert_xy: (B, E, 2) points of the semantic mask from the true labels.
+        experts: (B, E) 1, or -1 where there is no such point.
+        owner: (K,) index of the crop of each single nucleus.
+        centre_xy: (K, 1, 2) point prompt of each single nucleus.
+        nucleus: (K, side, side) bool, mask of each single nucleus.
+        seed: Seed of the choice of the prompter's points.
     """
 
     pixels: Tensor
@@ -63,6 +66,15 @@ def make_training_batch(
     nuclei: int,
     rng: np.random.Generator,
 ) -> TrainingBatch:
+    """Return the batch of these crops.
+
+    Args:
+        crops: Pixels (side, side, 3) and labels (side, side) of each crop.
+        maps: Number of target maps, 1 or 3.
+        experts: Expert points of each crop.
+        nuclei: Single nuclei of each crop.
+        rng: Source of all random numbers.
+    """
     count, side = len(crops), crops[0][0].shape[0]
     expert_xy, expert = np.zeros((count, experts, 2), np.float32), np.full((count, experts), -1, np.int64)
     owner: list[int] = []
@@ -92,17 +104,21 @@ def make_training_batch(
 
 
 def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
-    """(maps, h, w); depth and centres cost most of a batch, so they are left out where nobody wants them."""
+    """Return the target maps (maps, h, w); the slow maps of depth and centres only if they are needed."""
     return (truth > 0).astype(np.float32)[None] if maps == 1 else target_maps(truth)
 
 
 def loss_of(
     model: SacModel, batch: TrainingBatch, settings: ObjectiveSettings, use: InferenceSettings, mpp: float
 ) -> dict[str, Tensor]:
-    """Named terms; their sum is what is learnt.
+    """Return the terms of the loss by name; their sum is minimised.
 
-    ``batch`` is on the model's device, ``use`` says how the model will be asked: by which points, on which
-    windows; ``mpp`` at which resolution.
+    Args:
+        model: The model to train.
+        batch: The crops, on the device of the model.
+        settings: Which part of the model is trained, and with which losses.
+        use: How the model is prompted at inference: by which points, on which windows.
+        mpp: Resolution in micrometres per pixel.
     """
     images = model.normalise(batch.pixels.permute(0, 3, 1, 2))
     features = _forward_features(model, images, settings)
@@ -125,7 +141,7 @@ def loss_of(
             model.semantic(features.embedding, xy, labels, prompter_logits), batch.maps[:, :1]
         )
         if model.size.over_prompter:
-            terms |= _own_nucleus_terms(model, features, batch, settings, use, mpp)
+            terms |= _prompted_nucleus_terms(model, features, batch, settings, use, mpp)
         elif len(batch.owner):
             terms |= _nucleus_terms(model, features.embedding, batch, use.window_cells, mask_loss)
     return terms
@@ -138,7 +154,7 @@ def _forward_features(model: SacModel, images: Tensor, settings: ObjectiveSettin
 
 
 def _prompts(maps: Tensor | None, batch: TrainingBatch, points: PointSettings) -> tuple[Tensor, Tensor]:
-    """(B, N, 2) and (B, N) points of the semantic mask: the prompter's own as it is now, and the experts'."""
+    """Return the points (B, N, 2) of the semantic mask and their labels (B, N): prompter's and experts'."""
     if maps is None:
         return batch.expert_xy, batch.experts
     probability = maps[:, 0].detach().float().sigmoid().cpu().numpy()
@@ -149,7 +165,8 @@ def _prompts(maps: Tensor | None, batch: TrainingBatch, points: PointSettings) -
     for i, one in enumerate(probability):
         found = select(one, points, rng)
         xy[i, : len(found)], labels[i, : len(found)] = found.xy, found.positive
-    used = int((labels >= 0).sum(axis=1).max(initial=0))  # in use, too, there are no more tokens than points
+    # as at inference, there are only as many tokens as points
+    used = int((labels >= 0).sum(axis=1).max(initial=0))
     xy, labels = xy[:, :used], labels[:, :used]
     device = batch.expert_xy.device
     auto_xy, auto = torch.from_numpy(xy).to(device), torch.from_numpy(labels).to(device)
@@ -163,19 +180,19 @@ def _nucleus_terms(
     window_cells: int,
     mask_loss: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Single nuclei, each on the window of the embedding that it will be decoded on."""
-    asked = _asked(model, embedding, batch.owner, batch.centre_xy, window_cells)
+    """Return the terms of single nuclei, each on the window of the embedding on which it is decoded."""
+    masks = _decode_prompts(model, embedding, batch.owner, batch.centre_xy, window_cells)
     each = torch.arange(len(batch.owner), device=embedding.device)
-    truth = windows(batch.nucleus[:, None], each, asked.corners_px, asked.side_px).float()
+    truth = windows(batch.nucleus[:, None], each, masks.corners_px, masks.side_px).float()
     return {
-        "instance": mask_loss(asked.logits, truth),
-        "iou": (asked.iou - _overlap(asked.logits, truth)).square().mean(),
+        "instance": mask_loss(masks.logits, truth),
+        "iou": (masks.iou - _overlap(masks.logits, truth)).square().mean(),
     }
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Answers to K prompts: ``logits`` (K, 1, side, side) on windows, and their predicted ``iou`` (K, 1)."""
+class _PromptedMasks:
+    """Masks of K prompts: ``logits`` (K, 1, side, side) on windows, and their predicted ``iou`` (K, 1)."""
 
     logits: Tensor
     iou: Tensor
@@ -183,14 +200,14 @@ class _Asked:
     side_px: int
 
 
-def _asked(
+def _decode_prompts(
     model: SacModel,
     embedding: Tensor,
     owner: Tensor,
     centre_xy: Tensor,
     window_cells: int,
     mask_logits: Tensor | None = None,
-) -> _Asked:
+) -> _PromptedMasks:
     assert model.prompt_encoder is not None
     assert model.mask_decoder is not None
     cell, cells = cell_px(model.size), embedding.shape[-1]
@@ -201,10 +218,12 @@ def _asked(
     masks, iou = decode_locally(
         model.mask_decoder, embedding, owner, model.position(), prompted, corners, window
     )
-    return _Asked(to_tile(masks[:, :1], window * cell), iou[:, :1].float(), corners * cell, window * cell)
+    return _PromptedMasks(
+        to_tile(masks[:, :1], window * cell), iou[:, :1].float(), corners * cell, window * cell
+    )
 
 
-def _own_nucleus_terms(
+def _prompted_nucleus_terms(
     model: SacModel,
     features: TileFeatures,
     batch: TrainingBatch,
@@ -212,8 +231,10 @@ def _own_nucleus_terms(
     use: InferenceSettings,
     mpp: float,
 ) -> dict[str, Tensor]:
-    """The same with the prompter's own prompts, which the masks correct. Where there is no nucleus under a
-    prompt no mask is right, and the score learns to say so."""
+    """Return the terms of single nuclei with the prompter's own prompts, whose foreground the masks correct.
+
+    Where a prompt has no nucleus, no mask is right, and the predicted IoU is trained towards 0.
+    """
     assert features.embedding is not None
     assert features.prompter_logits is not None
     rng = np.random.default_rng(int(batch.seed))
@@ -222,23 +243,23 @@ def _own_nucleus_terms(
         return {}
     foreground = features.prompter_logits[:, 0]
     prompt = mask_prompt(foreground, features.embedding.shape[-1])
-    asked = _asked(model, features.embedding, own.owner, own.centre_xy, use.window_cells, prompt)
+    masks = _decode_prompts(model, features.embedding, own.owner, own.centre_xy, use.window_cells, prompt)
     prompter_logits, basins, labels = (
-        cut(each, own.owner, asked.corners_px, asked.side_px)
+        cut(each, own.owner, masks.corners_px, masks.side_px)
         for each in (foreground, own.basins, batch.labels)
     )
-    found = asked.logits + nucleus_prior(prompter_logits, basins, own.basin)[:, None]
+    found = masks.logits + nucleus_prior(prompter_logits, basins, own.basin)[:, None]
     there = own.true_id > 0
     wanted = torch.where(there, own.true_id, -1)
     truth = (labels == wanted[:, None, None])[:, None].float()
-    terms = {"iou": (asked.iou - _overlap(found, truth)).square().mean()}
+    terms = {"iou": (masks.iou - _overlap(found, truth)).square().mean()}
     if there.any():
         terms["instance"] = _MASK_LOSSES[settings.mask_loss](found[there], truth[there])
     return terms
 
 
 def _overlap(logits: Tensor, truth: Tensor) -> Tensor:
-    """(K, 1) intersection over union of the masks as they are now: what the score should say."""
+    """Return the intersection over union (K, 1) of the current masks, the target of the predicted IoU."""
     with torch.no_grad():
         found, there = logits > 0, truth > 0
         both = (found & there).sum(dim=(2, 3))
@@ -247,5 +268,6 @@ def _overlap(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def on_device(batch: TrainingBatch, device: str) -> TrainingBatch:
+    """Return the batch on a device."""
     moved = {f.name: getattr(batch, f.name).to(device, non_blocking=True) for f in fields(batch)}
     return TrainingBatch(**moved)

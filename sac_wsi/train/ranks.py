@@ -1,4 +1,4 @@
-"""Several devices: torchrun starts a process for each and says so in the environment."""
+"""Train on several devices: torchrun starts one process for each and sets environment variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among its like. The first one validates, writes and talks."""
+    """The number of this process and of all processes; the first one validates, writes and reports."""
 
     rank: int
     count: int
@@ -25,10 +25,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
+        """Whether this is the first process."""
         return self.rank == 0
 
     def average(self, values: Iterable[Tensor]) -> None:
-        """Each tensor becomes its mean over all processes."""
+        """Replace each tensor by its mean over all processes."""
         held = list(values)
         if self.count == 1 or not held:
             return
@@ -41,7 +42,7 @@ class Ranks:
             first += value.numel()
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in one of the processes."""
+        """Return whether ``here`` is true in at least one process."""
         if self.count == 1:
             return here
         flag = torch.tensor(float(here), device=self.device)
@@ -51,7 +52,7 @@ class Ranks:
 
 @contextmanager
 def join() -> Iterator[Ranks]:
-    """The process group, where torchrun has made one; else this process alone."""
+    """Join the process group of torchrun, if there is one, and yield this process's place in it."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     has_cuda = torch.cuda.is_available()
     if count == 1:
@@ -60,7 +61,7 @@ def join() -> Iterator[Ranks]:
     local = int(os.environ["LOCAL_RANK"])
     if has_cuda:
         torch.cuda.set_device(local)
-    # the others wait while the first one looks at whole images
+    # the others wait while the first one validates
     distributed.init_process_group("nccl" if has_cuda else "gloo", timeout=timedelta(hours=12))
     try:
         yield Ranks(distributed.get_rank(), count, f"cuda:{local}" if has_cuda else "cpu")

@@ -1,4 +1,4 @@
-"""At a run's end: the best weights on every validation image, as numbers (scores.json) and to look at."""
+"""Report the best weights at the end of a run: scores.json, and report.html with pictures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:
-    """``images`` to validate on; ``best`` are the weights."""
+    """Score the weights in ``best`` on the validation images and write both files next to them."""
     model, header = load_model(best, base_file(config.base))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     skip = (lambda error: None) if config.data.skip_bad else None
@@ -38,7 +38,7 @@ def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:
     shown: list[ScoredImage] = []
     for image in score_model(model.to(device), config, images, device, skip):
         scored.append(image.scores)
-        shown = list(chain(*best_and_worst([*shown, image])))  # no more in memory than the page shows
+        shown = list(chain(*best_and_worst([*shown, image])))  # keep only the images that the page shows
     scores = summarise(scored)
     lines = best.with_name(LOG).read_text(encoding="utf-8").splitlines()
     write_report(

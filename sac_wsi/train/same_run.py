@@ -1,4 +1,4 @@
-"""A folder holds one run: its config lies in it, as `sac-wsi train` takes it, and another one is refused."""
+"""Keep one run per folder: its settings are saved in it, and a run with other settings is refused."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ _OF_A_CALL = {
     *("output_dir", "base", "start", "data.images", "data.labels"),  # the images' names are in the state
     *("schedule.minutes", "schedule.checkpointing", "data.skip_bad"),
 }
-"""Where things lie and how a call runs: a run goes on elsewhere."""
+"""Paths and settings of a single call; a resumed run may change them."""
 
 
 def claim_folder(config: TrainConfig) -> None:
-    """Write what the run is, or see that it is the one that is there."""
+    """Write the settings of the run, or check that they equal those in the folder.
+
+    Raises:
+        InputChanged: The folder contains a run of other settings.
+    """
     refuse_other(config)
     path = Path(config.output_dir) / CONFIG
-    if not (path.exists() and _has_learnt(path.parent)):
+    if not (path.exists() and _has_weights(path.parent)):
         with atomic_file(path) as file:
             file.write(json.dumps(asdict(config), indent=1).encode())
 
@@ -33,10 +37,10 @@ def claim_folder(config: TrainConfig) -> None:
 def refuse_other(config: TrainConfig, option: str = "output_dir") -> None:
     """Raise InputChanged if the folder has a run of another config; ``option`` names the folder."""
     path = Path(config.output_dir) / CONFIG
-    if not (path.exists() and _has_learnt(path.parent)):
+    if not (path.exists() and _has_weights(path.parent)):
         return
     try:
-        # a setting that a newer version knows besides has its default
+        # settings that only this newer version has get their defaults
         held = asdict(build(TrainConfig, json.loads(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError, ConfigError, TypeError, AttributeError):
         raise InputChanged(
@@ -49,15 +53,15 @@ def refuse_other(config: TrainConfig, option: str = "output_dir") -> None:
         )
 
 
-def _has_learnt(folder: Path) -> bool:
-    """Before that, a config may be mended."""
+def _has_weights(folder: Path) -> bool:
+    """Return whether the run has saved any weights; before that, its settings may change."""
     return any((folder / name).exists() for name in (STATE, BEST, LAST))
 
 
 def differences(
     held: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Name, old and new of each value that is another, and matters.
+    """Yield name, old and new value of each setting that differs, without those of a single call.
 
     >>> list(differences({"data": {"seed": 2, "images": "x"}}, {"data": {"seed": 3, "images": "y"}}))
     [('data.seed', 2, 3)]

@@ -1,4 +1,4 @@
-"""The images that a config names, part by part."""
+"""Open the images that the settings name, by part: train, val and test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sac_wsi.datasets.dsb import stained_only
 from sac_wsi.datasets.images import Images, KeptImages, Labels, Rgb, SetImages, SyntheticImages
-from sac_wsi.datasets.kinds import open_kind
+from sac_wsi.datasets.layouts import open_layout
 from sac_wsi.datasets.pack import Pack
 from sac_wsi.datasets.sample import DataSet, Sample
 from sac_wsi.datasets.split import with_validation
@@ -24,9 +24,15 @@ _MOST_ZOOM = 4.0
 
 @dataclass(frozen=True)
 class Source:
-    """Where the images come from, all parts.
+    """The images of all parts.
 
-    licences  of the sets they belong to, without repetition
+    Attributes:
+        settings: The settings of the data.
+        mpp: Resolution of the model, in micrometres per pixel.
+        tile_px: Side of the model's tiles.
+        data: The data set; None: synthetic images.
+        names: Names of the data sets.
+        licences: Their licences, each once.
     """
 
     settings: DataSettings
@@ -38,12 +44,12 @@ class Source:
 
     @property
     def identity(self) -> str:
-        """The same for the same images in the same parts, wherever they lie."""
+        """A hash of the names and parts of all images, whatever their paths."""
         lines = [f"{sample.name} {sample.split}" for sample in self.data.samples] if self.data else []
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     def part(self, split: str) -> Images:
-        """The images of train, val or test; of "all", all of them."""
+        """Return the images of "train", "val", "test" or "all"."""
         settings = self.settings
         if self.data is None:
             count = settings.count if split == "train" else max(1, settings.count // 4)
@@ -57,11 +63,11 @@ class Source:
         return self.images_of(self.data.part(split))
 
     def images_of(self, data: DataSet) -> Images:
-        """Any of the set, as the model should see them."""
+        """Return these images of the data set, scaled for the model."""
         return KeptImages(SetImages(data, self._zoom))
 
     def _zoom(self, sample: Sample, rgb: Rgb, labels: Labels) -> float:
-        """Pixels of the model per pixel of the image."""
+        """Return the pixels of the model per pixel of the image."""
         if self.settings.scale == "as_is":
             return 1.0
         if self.settings.scale == "fit":
@@ -70,26 +76,30 @@ class Source:
             return float(sample.mpp / self.mpp)
         if not self.settings.nucleus_um:
             raise ConfigError(
-                f"Nobody says how many micrometres a pixel of {sample.name} has. Pass --set data.mpp=…, "
-                "--set data.nucleus_um=7 to go by the size of its nuclei, or --set data.scale=as_is."
+                f"The resolution of {sample.name} is unknown. Pass --set data.mpp=…, "
+                "--set data.nucleus_um=7 to scale it by the size of its nuclei, or --set data.scale=as_is."
             )
         return zoom_to_nuclei(labels, self.settings.nucleus_um / self.mpp)
 
 
 def open_source(settings: DataSettings, mpp: float, tile_px: int) -> Source:
-    """``mpp`` and ``tile_px`` are the model's."""
+    """Open the data set of the settings for a model of this resolution and tile side.
+
+    Raises:
+        DataError: The settings name no data, or a data set that is not there.
+    """
     if settings.kind == "synthetic":
         return Source(settings, mpp, tile_px, None, ("synthetic",), ("CC0-1.0",))
     if not settings.images:
+        needed = "the archive" if settings.kind == "pack" else "the path of the images"
         raise DataError(
-            f"data.kind is {settings.kind}: needed data.images, "
-            + ("the archive." if settings.kind == "pack" else "where they lie. Pass --set data.images=PATH.")
+            f"data.kind is {settings.kind}: needed data.images, {needed}. Pass --set data.images=PATH."
         )
     path = Path(settings.images)
     if settings.kind == "pack":
         names, licences, data = _of_pack(path, settings.only)
     else:
-        data = open_kind(
+        data = open_layout(
             settings.kind,
             path,
             Path(settings.labels) if settings.labels else None,
@@ -114,14 +124,14 @@ def _of_pack(path: Path, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[
 
 
 def _validated(data: DataSet, settings: DataSettings) -> DataSet:
-    """With a part to validate on."""
+    """Return the data set with a validation part."""
     if settings.val_share == 0:
         return replace(data, samples=tuple(replace(s, split=s.split or "train") for s in data.samples))
     return with_validation(data.grouped_by(settings.group_by), settings.val_share, settings.seed)
 
 
 def zoom_to_nuclei(labels: Labels, wanted_px: float) -> float:
-    """What gives the median nucleus this diameter; 1 where there are too few to tell."""
+    """Return the zoom that gives the median nucleus this diameter; 1 if there are too few nuclei."""
     area_px = np.bincount(labels.ravel())[1:]
     area_px = area_px[area_px > 0]
     if len(area_px) < _FEWEST_NUCLEI:

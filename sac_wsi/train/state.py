@@ -1,4 +1,4 @@
-"""Where a run is: everything that the next step depends on, in one file."""
+"""Save and load the state of a run: everything that the next step depends on, in one file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class State:
-    """The model and its optimiser are changed in place.
+    """The state of a run; model and optimiser are changed in place.
 
-    average  the weights that are kept, of all but what comes from SAM's file and stays as it is
-    step     steps done
-    best     highest score on validation images so far
-    waited   validations since
+    Attributes:
+        model: The model that is trained.
+        optimiser: Its optimiser.
+        average: The averaged weights, without the frozen ones from SAM's file.
+        step: Number of steps done.
+        best: Highest validation score so far.
+        waited: Number of validations since then.
     """
 
     model: SacModel
@@ -36,7 +39,7 @@ class State:
     waited: int = 0
 
     def save(self, path: Path, images: str) -> None:
-        """``images`` names what is learnt from. What SAM's file holds and stays as it is, is left out."""
+        """Save the state without frozen weights of SAM's file; ``images`` identifies the training data."""
         buffer, now = io.BytesIO(), self.model.state_dict()
         torch.save(
             {
@@ -54,11 +57,15 @@ class State:
             file.write(buffer.getbuffer())
 
     def load(self, path: Path, images: str) -> None:
-        """Go on from a file, if it has learnt from the same images."""
+        """Load a saved state.
+
+        Raises:
+            CheckpointError: The file cannot be read or is of other training data.
+        """
         held = _read(path)
         if held.get("images") != images:
             raise CheckpointError(
-                f"{path} has learnt from other images or another SAM, or another split. Give another "
+                f"{path} was trained on other images, another split or another file of SAM. Give another "
                 "output_dir, or remove that folder to start over."
             )
         self.model.load_state_dict(held["model"], strict=False)
@@ -68,7 +75,7 @@ class State:
         self.step, self.best, self.waited = held["step"], held["best"], held["waited"]
 
     def follow(self, weight: float) -> None:
-        """Move the average towards the model; early on it follows faster, as it began at random."""
+        """Move the average towards the model, faster in the first steps: it starts from random weights."""
         weight = min(weight, (1 + self.step) / (10 + self.step))
         now = self.model.state_dict()
         for name in self.average:
@@ -80,7 +87,10 @@ class State:
 
 
 def begin(model: SacModel, optimiser: torch.optim.Optimizer, *, over_sam: bool) -> State:
-    """``over_sam``: what is frozen of SAM's parts comes from SAM's file each time."""
+    """Return the state before the first step.
+
+    ``over_sam``: the frozen weights of SAM's parts are read from SAM's file and left out of the state.
+    """
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     of_sam = {name for name in frozen if over_sam and not name.startswith("prompter.")}
     kept = {name: value.detach().clone() for name, value in model.state_dict().items() if name not in of_sam}
@@ -95,5 +105,5 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({type(error).__name__}). Remove it to start over."
         ) from None
     if not isinstance(held, dict):
-        raise CheckpointError(f"{path} is no state of a training. Remove it to start over.")
+        raise CheckpointError(f"{path} is not the state of a training run. Remove it to start over.")
     return held

@@ -1,7 +1,6 @@
-"""What is no nucleus, painted over a crop: fibres, folds, keratin, dark as nuclei are, or a pen's mark of any
-colour.
+"""Paint things that are not nuclei over a crop: dark fibres, folds, keratin, or a pen mark of any colour.
 
-The images that are labelled for training show fields that somebody chose; slides show all the rest too.
+Labelled training images show selected fields; whole slides also show such things.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _HIDES = 0.5
 def with_strands(
     pixels: NDArray[np.float32], labels: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Some strands, or one stroke of a pen; a nucleus is labelled where it still shows."""
+    """Return the crop with some strands or one pen stroke, and the labels of the nuclei still visible."""
     pixels, labels = pixels.copy(), labels.copy()
     pen = rng.random() < 0.3
     colour = rng.uniform(0, 255, 3) if pen else _tissue_colour(pixels, rng)
@@ -37,7 +36,7 @@ def with_strands(
 
 
 def _tissue_colour(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float64]:
-    """One of the darker colours of the crop itself: colour alone must not tell a strand from a nucleus."""
+    """Return a dark colour of the crop, so that colour alone does not separate strands from nuclei."""
     brightness = pixels.mean(axis=2)
     dark = pixels[brightness <= np.quantile(brightness, 0.3)]
     chosen: NDArray[np.float64] = dark[rng.integers(len(dark))].astype(float)
@@ -45,7 +44,7 @@ def _tissue_colour(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDA
 
 
 def _stroke(shape_yx: tuple[int, ...], width_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(h, w) 0..1: a bent line that crosses the crop, with soft edges."""
+    """Return the opacity (h, w), 0 to 1, of a curved line across the crop with soft edges."""
     height, width = shape_yx
     scale = np.array([width, height])
     begin, bend, end = rng.uniform(-0.3, 1.3, (3, 2)) * scale

@@ -1,7 +1,9 @@
-"""The stains of a crop as TIAToolbox finds them (Macenko). Its import takes seconds, so it waits.
+"""Normalise and change the stains of a crop with TIAToolbox (Macenko).
 
-Not Vahadane's: TIAToolbox itself warns of what it finds (stains below 0, on many crops), and it draws from
-numpy's global state. A crop without two plausible stains stays as it is: blank, grey, fluorescence.
+TIAToolbox is imported on first use, because its import takes seconds.
+
+Vahadane's method is not used: TIAToolbox warns of its results (negative stains on many crops), and it uses
+numpy's global random state. A crop without two plausible stains (blank, grey, fluorescence) is not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_wsi.datasets.modality import is_stained
+from sac_wsi.datasets.image_type import is_stained
 from sac_wsi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,19 +37,19 @@ _FEWEST_PIXELS = 256
 
 
 def require() -> None:
-    """ConfigError where TIAToolbox is not installed; does not import it."""
+    """Raise ConfigError if TIAToolbox is not installed; do not import it."""
     if importlib.util.find_spec("tiatoolbox") is None:
         raise ConfigError(f"TIAToolbox, which changes the stain, is not installed: {_INSTALL}")
 
 
 def normalised(crop: Rgb) -> Rgb:
-    """With the stains of TIAToolbox's target image."""
+    """Return the crop with the stains of TIAToolbox's target image."""
     tools = _tools()
     stains = _stains(crop, tools)
     if stains is None:
         return crop
     normaliser = tools.normaliser(stains)
-    normaliser.fit(crop.copy())  # rgb2od writes into what it is given
+    normaliser.fit(crop.copy())  # rgb2od changes its argument
     if (normaliser.maxC_target < _LEAST_DENSITY).any():
         return crop
     normaliser.stain_matrix_target, normaliser.maxC_target = tools.target
@@ -55,13 +57,13 @@ def normalised(crop: Rgb) -> Rgb:
 
 
 def restained(crop: Rgb, amount: float, rng: np.random.Generator) -> Rgb:
-    """More or less of each stain: by a factor of up to 1 ± amount, and half of that added."""
+    """Multiply each stain by a random factor of 1 ± amount, and add up to ± amount / 2."""
     factor, offset = rng.uniform(1 - amount, 1 + amount, 2), rng.uniform(-1, 1, 2) * amount / 2
     tools = _tools()
     stains = _stains(crop, tools)
     if stains is None:
         return crop
-    # its own draws come from a generator that nobody can seed: it gets none to do
+    # its random generator cannot be seeded, so its own random change is switched off
     augmentor = tools.augmentor("macenko", stains, sigma1=0, sigma2=0)
     augmentor.fit(crop.copy())
     tissue, density = augmentor.tissue_mask, augmentor.source_concentrations
@@ -71,7 +73,7 @@ def restained(crop: Rgb, amount: float, rng: np.random.Generator) -> Rgb:
 
 @dataclass(frozen=True)
 class _Tools:
-    """Of TIAToolbox; ``target`` are the stains of its target image and how dense they are."""
+    """Classes of TIAToolbox; ``target`` are the stains of its target image and their densities."""
 
     extractor: Any
     normaliser: Any
@@ -91,14 +93,14 @@ def _stains(crop: Rgb, tools: _Tools) -> Stains | None:
 
 
 def _tools() -> _Tools:
-    with _LOADING:  # threads that import at once can see half a package
+    with _LOADING:  # threads that import at the same time can see a partly imported package
         return _load()
 
 
 @lru_cache(maxsize=1)
 def _load() -> _Tools:
     root, silence = logging.getLogger(), logging.NullHandler()
-    root.addHandler(silence)  # or it sends every library's messages to stdout
+    root.addHandler(silence)  # otherwise it prints the messages of all libraries
     try:
         from tiatoolbox.data import stain_norm_target
         from tiatoolbox.tools.stainaugment import StainAugmentor
@@ -108,7 +110,7 @@ def _load() -> _Tools:
         raise ConfigError(f"TIAToolbox cannot be imported ({error}): {_INSTALL}") from None
     finally:
         root.removeHandler(silence)
-        logging.captureWarnings(False)  # it hides them in a log
+        logging.captureWarnings(False)  # it redirects warnings to a log
     target = MacenkoNormalizer()
     target.fit(stain_norm_target())
     return _Tools(

@@ -58,7 +58,7 @@ def test_a_step_of_training_fits_and_is_finite(images):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_a_run_stops_and_goes_on_and_is_judged(tmp_path, precision):
+def test_run_stops_resumes_and_is_validated(tmp_path, precision):
     settings = [f"output_dir={tmp_path}", f"schedule.precision={precision}", "schedule.checkpointing=true"]
     config = build(TrainConfig, read_settings(SMOKE, [*settings, "schedule.minutes=0.001"]))
     source = open_source(config.data, config.mpp, config.size.tile_px)

@@ -81,7 +81,7 @@ def whole(tmp_path_factory):
     return folder
 
 
-def test_stopped_and_resumed_is_the_same_curve_and_the_same_weights(whole, tmp_path):
+def test_stopped_and_resumed_run_gives_the_same_curve_and_weights(whole, tmp_path):
     while not run(tmp_path, "schedule.minutes=0.0001").complete:  # one step a call
         pass
     assert (tmp_path / "last.safetensors").read_bytes() == (whole / "last.safetensors").read_bytes()
@@ -95,7 +95,7 @@ def test_stopped_and_resumed_is_the_same_curve_and_the_same_weights(whole, tmp_p
     assert seconds == sorted(seconds)
 
 
-def test_killed_and_resumed_is_the_same(whole, tmp_path):
+def test_killed_and_resumed_run_gives_the_same_weights(whole, tmp_path):
     command = [str(Path(sys.executable).with_name("sac-wsi")), "train", str(SMOKE)]
     for setting in (f"output_dir={tmp_path}", "schedule.epochs=3", "schedule.epoch_steps=2"):
         command += ["--set", setting]
@@ -114,7 +114,7 @@ def test_killed_and_resumed_is_the_same(whole, tmp_path):
 @pytest.mark.parametrize(
     ("family", "part"), [("unet", "prompter"), ("sam-ft", "both"), ("msa", "both"), ("sac", "both")]
 )
-def test_every_rival_learns_with_the_same_loop(tmp_path, family, part):
+def test_every_model_family_trains_with_the_same_loop(tmp_path, family, part):
     changes = (
         "schedule.epochs=1",
         f"size.family={family}",
@@ -125,7 +125,7 @@ def test_every_rival_learns_with_the_same_loop(tmp_path, family, part):
     assert {kind for kind, _ in curve(tmp_path)} == {"train", "validation"}
 
 
-def test_over_weights_of_sam_only_what_the_paper_trains_learns(tmp_path):
+def test_on_weights_of_sam_only_the_parts_of_the_paper_are_trained(tmp_path):
     torch.manual_seed(5)
     sam = build_sam("vit_nano", 128)
     torch.save(sam.state_dict(), tmp_path / "sam.pth")
@@ -140,18 +140,18 @@ def test_over_weights_of_sam_only_what_the_paper_trains_learns(tmp_path):
     assert not [name for name in moved if name.startswith("image_encoder.")]
 
 
-def test_weights_of_sam_that_are_not_here(tmp_path):
+def test_missing_weights_of_sam_are_an_error(tmp_path):
     with pytest.raises(CheckpointError, match=r"no file sam_vit_l.*models fetch sam_vit_l"):
         run(tmp_path, "base=sam_vit_l")
 
 
-def test_another_config_does_not_go_on(whole):
+def test_run_with_other_settings_is_refused(whole):
     with pytest.raises(InputChanged, match=r"schedule\.learning_rate 0\.001, and it is 0\.002 now"):
         run(whole, "schedule.learning_rate=0.002")
     assert run(whole, "schedule.minutes=5").complete  # how a call runs is not what is learnt
 
 
-def test_nor_do_other_images(folders):
+def test_run_with_other_images_is_refused(folders):
     (folders / "images" / "2.png").unlink()
     (folders / "labels" / "2.npy").unlink()
     run(folders / "out", *in_folders(folders))
@@ -161,7 +161,7 @@ def test_nor_do_other_images(folders):
         run(folders / "out", *in_folders(folders))
 
 
-def test_a_run_goes_on_where_its_images_lie_now(folders, tmp_path):
+def test_run_resumes_after_its_images_were_moved(folders, tmp_path):
     (folders / "images" / "2.png").unlink()
     (folders / "labels" / "2.npy").unlink()
     for at in ("images", "labels"):
@@ -171,7 +171,7 @@ def test_a_run_goes_on_where_its_images_lie_now(folders, tmp_path):
     assert run(tmp_path / "carried", *in_folders(tmp_path / "elsewhere")).complete
 
 
-def test_the_kept_config_trains_as_it_is(whole):
+def test_saved_config_can_be_trained_unchanged(whole):
     assert build(TrainConfig, read_settings(whole / "config.json", [])).name == "smoke"
 
 
@@ -180,7 +180,7 @@ def test_a_loss_of_nan_stops_the_run_and_keeps_the_last_state(tmp_path):
         run(tmp_path, "schedule.learning_rate=1e30", "schedule.clip_norm=1e30", "schedule.warmup_steps=0")
 
 
-def test_broken_weights_are_neither_judged_nor_kept(tmp_path):
+def test_weights_with_nan_are_neither_validated_nor_saved(tmp_path):
     wild = ("schedule.learning_rate=1e30", "schedule.clip_norm=1e30", "schedule.warmup_steps=0")
     with pytest.raises(SacWsiError, match="became NaN or infinite"):
         run(tmp_path, "schedule.epoch_steps=1", *wild)
@@ -189,7 +189,7 @@ def test_broken_weights_are_neither_judged_nor_kept(tmp_path):
     assert run(tmp_path).complete  # nothing was learnt: another config may have the folder
 
 
-def test_the_average_goes_back_to_where_it_was(tmp_path):
+def test_averaged_weights_are_restored_from_the_state(tmp_path):
     """On a GPU, too: what is loaded is copied into the tensors that are there."""
     config = smoke(tmp_path)
     state = create_state(config, "cpu")
@@ -199,7 +199,7 @@ def test_the_average_goes_back_to_where_it_was(tmp_path):
     assert all(state.average[name] is tensor for name, tensor in tensors.items())
 
 
-def test_the_state_leaves_out_what_is_in_sams_file(tmp_path):
+def test_state_does_not_contain_frozen_weights_of_sam(tmp_path):
     torch.save(build_sam("vit_nano", 128).state_dict(), tmp_path / "sam.pth")
     base = f"base={json.dumps(str(tmp_path / 'sam.pth'))}"
     run(tmp_path / "out", "schedule.minutes=0.0001", base)
@@ -208,11 +208,11 @@ def test_the_state_leaves_out_what_is_in_sams_file(tmp_path):
     assert "prompter.out.weight" in held["model"].keys() & held["average"].keys()
     torch.manual_seed(99)  # other random weights
     torch.save(build_sam("vit_nano", 128).state_dict(), tmp_path / "sam.pth")
-    with pytest.raises(CheckpointError, match="other images or another SAM"):
+    with pytest.raises(CheckpointError, match="other images, another split or another file of SAM"):
         run(tmp_path / "out", base)
 
 
-def test_weights_keep_the_licence_of_what_they_start_from(folders):
+def test_weights_keep_the_licence_of_the_start_checkpoint(folders):
     (folders / "images" / "2.png").unlink()
     (folders / "labels" / "2.npy").unlink()
     theirs = open_folders(
@@ -228,7 +228,7 @@ def test_weights_keep_the_licence_of_what_they_start_from(folders):
     assert training.non_commercial
 
 
-def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
+def test_trained_checkpoint_segments_a_slide(whole, tmp_path):
     SyntheticSlide(seed=4, shape_yx=(200, 260), mpp=0.5).write_tiff(tmp_path / "s.tiff")
     settings = [f"model={json.dumps(str(whole / 'best.safetensors'))}", "tissue=none"]
     made = segment_slide(tmp_path / "s.tiff", tmp_path / "n.geojson", config=load_config(overrides=settings))
@@ -259,12 +259,12 @@ def test_what_was_trained_runs_on_a_slide(whole, tmp_path):
         ("size={family: sac, encoder: vit_nano, over_prompter: true}", "prompter first, then sac"),
     ],
 )
-def test_settings_that_do_not_fit(tmp_path, setting, message):
+def test_invalid_settings_are_named(tmp_path, setting, message):
     with pytest.raises(ConfigError, match=message):
         smoke(tmp_path, setting)
 
 
-def test_the_end_of_a_run_is_a_report_and_scores(whole):
+def test_finished_run_writes_report_and_scores(whole):
     page = (whole / "report.html").read_text()
     assert "Training of smoke" in page
     assert page.count("data:image/jpeg") == 1  # one image to validate on: not shown as best and as worst
@@ -275,13 +275,13 @@ def test_the_end_of_a_run_is_a_report_and_scores(whole):
     assert best.training.data == ("synthetic",)
 
 
-def test_a_sac_over_its_prompter_is_not_over_sam(tmp_path):
+def test_sac_over_prompter_refuses_weights_of_sam(tmp_path):
     over = "size={family: sac, encoder: vit_b, over_prompter: true}"
-    with pytest.raises(ConfigError, match=r"SAM's never had: needed base='', found 'sam_vit_b'"):
+    with pytest.raises(ConfigError, match=r"encoder does not have: needed base='', found 'sam_vit_b'"):
         smoke(tmp_path, over, "base=sam_vit_b")
 
 
-def test_prompts_of_the_paper(tmp_path):
+def test_training_with_the_prompts_of_the_paper(tmp_path):
     """No point at all, and n automatic points with n of a person: each is a config."""
     for at, settings in enumerate(
         (
@@ -294,7 +294,7 @@ def test_prompts_of_the_paper(tmp_path):
         assert done.complete
 
 
-def test_a_prompter_first_then_the_rest_over_it(tmp_path):
+def test_prompter_is_trained_first_then_the_other_parts(tmp_path):
     first = run(tmp_path / "1", "schedule.epochs=1", "objective.part=prompter").best
     start = f"start={json.dumps(str(first))}"
     then = run(tmp_path / "2", "schedule.epochs=1", "objective.part=sac", start).best
@@ -326,7 +326,7 @@ def test_a_sac_over_its_prompter(tmp_path):
     )
 
 
-def test_of_a_prompter_of_another_size_nothing_can_be_taken_over(tmp_path):
+def test_prompter_of_another_size_cannot_be_copied(tmp_path):
     first = run(tmp_path / "1", "schedule.epochs=1", "size.family=unet", "objective.part=prompter").best
     start = f"start={json.dumps(str(first))}"
     other = ("size.family=unet", "objective.part=prompter", "size.prompter.width=6")
@@ -343,7 +343,7 @@ def test_patience_ends_a_run_but_not_before_its_least_epochs(tmp_path, monkeypat
     assert run(tmp_path / "2", *calm, "schedule.least_epochs=4").step == 8
 
 
-def test_computing_twice_changes_nothing_but_memory(tmp_path):
+def test_gradient_checkpointing_does_not_change_the_weights(tmp_path):
     runs = [
         run(tmp_path / kept, "schedule.epochs=1", f"schedule.checkpointing={kept}")
         for kept in ("false", "true")
@@ -372,12 +372,12 @@ def in_folders(where, *settings):
     return ("schedule.epochs=1", *(f"data.{one}" for one in named))
 
 
-def test_an_image_that_cannot_be_read_stops_the_run_by_name(folders):
+def test_unreadable_image_stops_the_run_and_is_named(folders):
     with pytest.raises(DataError, match=r"2\.png.*--skip-bad"):
         run(folders / "out", *in_folders(folders))
 
 
-def test_or_is_left_out_and_named_once(folders):
+def test_unreadable_image_is_skipped_and_named_once(folders):
     bad = []
     done = run(folders / "out", *in_folders(folders, "skip_bad=true"), listener=Listener(on_bad=bad.append))
     assert done.complete
@@ -385,7 +385,7 @@ def test_or_is_left_out_and_named_once(folders):
     assert "2.png" in bad[0]
 
 
-def test_images_of_other_resolution_are_brought_to_the_models(folders):
+def test_images_are_scaled_to_the_resolution_of_the_model(folders):
     for settings, zoom in (
         (("skip_bad=true",), 1.0),
         (("skip_bad=true", "mpp=0.25"), 0.5),
@@ -397,7 +397,7 @@ def test_images_of_other_resolution_are_brought_to_the_models(folders):
         assert images.read(0).zoom == zoom
 
 
-def test_without_a_resolution_nuclei_tell_it_or_it_is_asked_for(folders):
+def test_images_of_unknown_resolution_are_scaled_by_nuclei_or_refused(folders):
     unknown = [one for one in in_folders(folders, "skip_bad=true") if one != "data.mpp=0.5"]
     with pytest.raises(ConfigError, match=r"nucleus_um"):
         run(folders / "out", *unknown)
@@ -454,7 +454,7 @@ def test_torchrun(whole, tmp_path, devices):
             assert mine[key][name] == pytest.approx(values[name], rel=1e-5 if devices == 1 else 0.25)
 
 
-def test_a_batch_that_devices_cannot_share(tmp_path, monkeypatch):
+def test_batch_must_be_a_multiple_of_the_number_of_devices(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "join", lambda: nullcontext(Ranks(0, 3, "cpu")))
     with pytest.raises(ConfigError, match=r"schedule\.batch is 2 on 3 devices"):
         run(tmp_path)
@@ -513,7 +513,7 @@ def a_prompter(folder, size):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_training_config_learns_a_step(path, tmp_path, data_of):
+def test_every_training_config_trains_one_step(path, tmp_path, data_of):
     """The recipe on images of its kind; an encoder that is too large for a test gives way to a tiny one."""
     build(TrainConfig, read_settings(path, []))
     short = ["schedule.epochs=1", "schedule.epoch_steps=1", "schedule.batch=1", "schedule.crop_px=0"]

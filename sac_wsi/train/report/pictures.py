@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from sac_wsi.charts.markup import tag
-from sac_wsi.datasets.sheet import borders
+from sac_wsi.datasets.contact_sheet import borders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

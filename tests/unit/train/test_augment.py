@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_crop(height, width, side, how, seed, zoom)
 
 
 @given(seeds, st.sampled_from([(0.0, 0.0), (-1.0, 0.0), (2.0, -3.0)]), st.sampled_from([0.5, 1.0, 2.0]))
-def test_labels_that_lie_beside_lie_there_however_a_crop_is_turned(seed, offset_yx, zoom):
+def test_label_offset_stays_the_same_when_a_crop_is_rotated(seed, offset_yx, zoom):
     """A disc and its label: from the middle of the one to that of the other it is always the same way."""
     y, x = np.mgrid[:120, :120]
     disc = (y - 60) ** 2 + (x - 60) ** 2 < 18**2
@@ -100,7 +100,7 @@ def test_without_augmentation_a_crop_is_a_piece_of_the_mirrored_image(height, wi
         np.testing.assert_array_equal(cut, labels[y[0, 0] :, x[0, 0] :][:side, :side])
 
 
-def test_without_augmentation_every_piece_has_its_turn():
+def test_without_augmentation_every_position_is_drawn():
     labels = np.arange(7 * 6, dtype=np.int32).reshape(7, 6)
     rgb = np.zeros((7, 6, 3), np.uint8)
     rng = np.random.default_rng(0)
@@ -129,7 +129,7 @@ def test_most_of_a_crop_is_inside_a_blob():
 
 
 @given(sizes, sizes, sides, with_strands, seeds, zooms)
-def test_no_label_is_made_up(height, width, side, how, seed, zoom):
+def test_crop_has_only_labels_of_the_image(height, width, side, how, seed, zoom):
     pair = coded(height, width, seed)
     hidden = {0} if how.strands else set()
     assert set(np.unique(crop_of(pair, side, how, seed, zoom)[1])) <= hidden | set(np.unique(pair[1]))
@@ -158,7 +158,7 @@ def test_density_makes_tissue_darker_and_lighter_and_leaves_glass_alone():
 
 
 @given(sizes, sizes, sides, settings, seeds, zooms)
-def test_looks_leave_the_labels_alone(height, width, side, how, seed, zoom):
+def test_colour_changes_do_not_change_the_labels(height, width, side, how, seed, zoom):
     """All draws for where a crop lies come first."""
     pair = coded(height, width, seed)
     plain = replace(NONE, turn=how.turn, scale=how.scale, elastic_px=how.elastic_px)
@@ -246,14 +246,14 @@ def _blank(kind):
         "one pixel",
     ],
 )
-def test_what_shows_no_two_stains_stays_as_it_is(tissue, kind):
+def test_crop_without_two_stains_is_not_changed(tissue, kind):
     crop = _blank(kind)
     np.testing.assert_array_equal(tiatoolbox_stain.normalised(crop.copy()), crop)
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(tiatoolbox_stain.restained(crop.copy(), 0.5, rng), crop)
 
 
-def test_the_stain_follows_from_the_generator_on_any_number_of_threads(tissue):
+def test_stain_depends_only_on_the_generator_with_any_number_of_threads(tissue):
     how = AugmentSettings(normalise=0.5, tiatoolbox=0.7)
     labels = np.zeros(tissue.shape[:2], np.int32)
 
@@ -267,7 +267,7 @@ def test_the_stain_follows_from_the_generator_on_any_number_of_threads(tissue):
     assert len(set(alone)) == 24
 
 
-def test_normalising_is_what_tiatoolbox_does_of_itself(tissue):
+def test_normalising_equals_that_of_tiatoolbox(tissue):
     from tiatoolbox.data import stain_norm_target
     from tiatoolbox.tools.stainnorm import MacenkoNormalizer
 

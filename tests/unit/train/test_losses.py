@@ -123,7 +123,7 @@ def test_autocast_does_not_narrow_the_losses(loss: Loss) -> None:
 
 @pytest.mark.parametrize("loss", [dice_loss, focal_loss, sam_loss, dice_ce_loss, dice_ce_as_printed])
 @pytest.mark.parametrize("cover", [0.0, 0.5, 1.0])
-def test_a_sure_and_right_prediction_costs_nothing(loss: Loss, cover: float) -> None:
+def test_confident_correct_prediction_has_no_loss(loss: Loss, cover: float) -> None:
     g = torch.zeros(SHAPE)
     g.view(-1)[: int(cover * g.numel())] = 1
     assert float(loss(100 * g - 50, g)) == pytest.approx(0, abs=1e-6)
@@ -143,7 +143,7 @@ def test_dice_is_averaged_over_masks_not_pooled() -> None:
     assert float(dice_loss(x, g)) == pytest.approx(0.5, abs=1e-5)
 
 
-def test_a_foreground_everywhere_escapes_the_printed_cross_entropy_but_not_the_real_one() -> None:
+def test_foreground_everywhere_has_no_printed_cross_entropy_but_a_real_one() -> None:
     g = torch.zeros(1, 1, 8, 8)
     g[..., :4] = 1
     everywhere = torch.full_like(g, 50.0)
@@ -181,6 +181,6 @@ def test_shapes_that_would_broadcast_are_refused(loss: Loss) -> None:
         loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))
 
 
-def test_the_prompters_loss_wants_its_maps() -> None:
+def test_prompter_loss_needs_four_dimensions() -> None:
     with pytest.raises(ValueError, match=r"\(B, maps, H, W\)"):
         prompter_loss(torch.zeros(4, 4), torch.zeros(4, 4))
