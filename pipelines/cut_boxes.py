@@ -1,14 +1,15 @@
-"""Boxes of a slide as images and label maps to learn from: what a model found there, once somebody mended it.
+"""Cut boxes of a slide as training data: images with label maps of nuclei that a person has corrected.
 
     sac-wsi segment slide.svs --out nuclei.geojson
-    # in QuPath: mend the nuclei, draw rectangles to learn from, and round what holds no nucleus; export each
+    # in QuPath: correct the nuclei, draw training rectangles and areas without nuclei; export each
     python pipelines/cut_boxes.py slide.svs nuclei.geojson boxes --boxes boxes.geojson --without none.geojson
     python pipelines/pack_training.py nuclei.zip --folders boxes/images boxes/labels --mpp 0.25 --licence …
 
-A box is what a polygon's sides enclose. A nucleus whose middle lies in an area of --without goes, a hole in
-one is filled, one drawn in parts counts as several. Boxes are cut at full resolution; those of several slides
-can share a folder if each has its own --name. To hold whole slides back, give pack_training
---group-pattern '^(.*)_x'; without it each box is a group, and those that overlap are no judge of each other.
+A box is the bounding box of a polygon. A nucleus whose centroid is in an area of --without is removed. Holes
+in a nucleus are filled, and a nucleus of several parts counts as several. Boxes are cut at full resolution.
+Boxes of several slides can share a folder if each slide has its own --name. To keep whole slides for
+validation, pass --group-pattern '^(.*)_x' to pack_training. Without it each box is a group, and overlapping
+boxes can be on both sides of the split.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from sac_wsi.datasets.polygons import FIRST_PIXEL_XY, paint
 from sac_wsi.errors import RequestError
 from sac_wsi.files.atomic import make_folder
 from sac_wsi.geometry import Box
-from sac_wsi.pictures.overlay import save_png
 from sac_wsi.pictures.draw_run import LARGEST_SIDE_PX
+from sac_wsi.pictures.overlay import save_png
 from sac_wsi.slide.open import open_slide
 from sac_wsi.tissue.region import read_polygons
 
@@ -40,20 +41,20 @@ if TYPE_CHECKING:
 
 _MOST_LABELS = np.iinfo(np.uint16).max
 _GEOJSON_TO_PAINT = FIRST_PIXEL_XY - 0.5
-"""GeoJSON's first pixel reaches from 0 to 1; what `paint` takes counts its centre as 1."""
+"""The first pixel of GeoJSON reaches from 0 to 1; for `paint` its centre is 1."""
 
 
 def without(nuclei: Sequence[Polygon], areas: Sequence[Polygon]) -> list[Polygon]:
-    """Those whose centroid lies in none of the areas."""
+    """Return the nuclei whose centroid is in none of the areas."""
     found = shapely.union_all([shapely.make_valid(area) for area in areas])
     shapely.prepare(found)
     return [nucleus for nucleus in nuclei if not shapely.intersects(found, nucleus.centroid)]
 
 
 def boxes_of(drawn: Sequence[Polygon], slide_level0: Box) -> list[Box]:
-    """What the polygons' sides enclose, in level-0 pixels, cut to the slide."""
+    """Return the bounding boxes of the polygons in level-0 pixels, cut to the slide."""
     if not drawn:
-        raise RequestError("--boxes holds no polygon: needed a rectangle round each place to learn from.")
+        raise RequestError("--boxes holds no polygon: needed a rectangle around each training area.")
     boxes = []
     for polygon in drawn:
         x0, y0, x1, y1 = (round(side) for side in polygon.bounds)
@@ -68,7 +69,7 @@ def boxes_of(drawn: Sequence[Polygon], slide_level0: Box) -> list[Box]:
 
 
 def labels_of(nuclei: Sequence[Polygon], tree: shapely.STRtree, box: Box) -> NDArray[np.uint16]:
-    """(h, w) the nuclei in the box, numbered from 1."""
+    """Return (h, w) labels of the nuclei in the box, numbered from 1."""
     near = sorted(tree.query(shapely.box(box.x0, box.y0, box.x1, box.y1)))
     moved = np.array([box.x0, box.y0]) - _GEOJSON_TO_PAINT
     if len(near) > _MOST_LABELS:
@@ -82,7 +83,7 @@ def labels_of(nuclei: Sequence[Polygon], tree: shapely.STRtree, box: Box) -> NDA
 def cut(
     slide: Path, nuclei: list[Polygon], drawn: list[Polygon], out: Path, name: str
 ) -> Iterator[tuple[str, int]]:
-    """Write image and labels of each box; the files' name and how many nuclei they show."""
+    """Write image and labels of each box; yield the file name and the number of nuclei."""
     tree = shapely.STRtree(nuclei)
     with open_slide(slide) as opened:
         boxes = boxes_of(drawn, Box.of_shape(opened.info.shape_yx))
@@ -90,7 +91,7 @@ def cut(
         for file in named:
             if (out / "images" / file).exists():
                 raise RequestError(
-                    f"{out / 'images' / file} exists: needed another folder, or a --name of this slide's own."
+                    f"{out / 'images' / file} exists: needed another folder, or another --name."
                 )
         for folder in ("images", "labels"):
             make_folder(out / folder)

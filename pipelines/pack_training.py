@@ -1,11 +1,11 @@
-"""One archive of crops and labels that a model can be trained from without the original files.
+"""Pack crops and labels into one archive, for training without the original files.
 
     python pipelines/pack_training.py nuclei.zip --dsb stage1_train.zip \\
         --monuseg "MoNuSeg/Tissue Images" MoNuSeg/Annotations --tnbc TNBC/images TNBC/labels
 
-Each set keeps whole patients back to validate on (DSB 2018 a random tenth, and another to test on).
-Of DSB 2018 only stained tissue is taken unless --fluorescence is given. The archive's manifest names sources
-and licences: MoNuSeg's and GlaS's forbid commercial use, also of weights that were trained on them.
+Each dataset keeps whole patients for validation (DSB 2018 a random tenth, and another tenth for tests).
+Of DSB 2018 only stained tissue is packed, unless --fluorescence is given. The manifest lists sources and
+licences: MoNuSeg's and GlaS's forbid commercial use, also of weights that were trained on them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def chosen_sets(options: argparse.Namespace) -> list[DataSet]:
-    """The sets that were asked for, whole, in a fixed order."""
+    """Return the requested datasets, complete, in a fixed order."""
     sets = []
     if options.monuseg:
         sets.append(open_monuseg(*options.monuseg))

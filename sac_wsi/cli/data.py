@@ -66,12 +66,12 @@ def check(
       sac-wsi data check --kind monuseg --images "Tissue Images" --labels Annotations --sheet sheet.png
     """
     from sac_wsi.datasets.check import check_dataset
-    from sac_wsi.datasets.kinds import open_kind
-    from sac_wsi.datasets.sheet import refuse_sheet, write_sheet
+    from sac_wsi.datasets.contact_sheet import refuse_sheet, write_sheet
+    from sac_wsi.datasets.layouts import open_layout
 
     if sheet is not None:
         refuse_sheet(sheet, overwrite)
-    data = open_kind(kind, images, labels, mpp=mpp, group_pattern=group_pattern, allow_missing=True)
+    data = open_layout(kind, images, labels, mpp=mpp, group_pattern=group_pattern, allow_missing=True)
     with image_progress("check", len(data)) as on_image:
         report = check_dataset(data, on_image)
     if sheet is not None:

@@ -1,10 +1,11 @@
-"""Training data: the official layouts of the public sets, their check, their split, and one archive of all.
+"""Labelled images: the official layouts of the public datasets, their check, their split, and packs.
 
-sample     an image with its labels, read when asked for; a set of them
-pixels     what a file of pixels or labels becomes
-monuseg, dsb, glas, folders    the layouts
-kinds      a layout by its name
-split      into parts that share no organ or patient
-check      what is wrong with a set, and its statistics; sheet draws it
-pack       one archive that trains without the original files
+sample                         an image with its labels, read on demand; a dataset of them
+monuseg, dsb, glas, folders    the layouts; layouts opens one by its name
+pixels, label_files            read image files and label files
+aperio_xml, polygons           read annotations and draw them as labels
+split                          parts that share no organ or patient
+check                          problems of a dataset and its statistics; contact_sheet draws it
+pack                           one archive for training without the original files
+images                         images by index, as training reads them
 """

@@ -1,4 +1,4 @@
-"""Polygons of an Aperio ImageScope annotation. Document types and entities are refused: they can bite."""
+"""Read polygons of an Aperio ImageScope annotation. Document types and entities are refused as unsafe."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _MAX_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Annotation:
-    """``polygons_xy`` in the order of the file, each (n, 2) as written; ``mpp`` None where it is not told."""
+    """``polygons_xy`` in the order of the file, each (n, 2) as written; ``mpp`` None if not given."""
 
     polygons_xy: tuple[NDArray[np.float64], ...]
     mpp: float | None
 
 
 def read_annotation(path: Path) -> Annotation:
+    """Return the polygons and the resolution of an annotation file."""
     data = _read(path)
     reading = _Reading(path)
     _parse(reading, data, path)
@@ -36,7 +37,7 @@ def read_annotation(path: Path) -> Annotation:
 
 
 def annotation_mpp(path: Path) -> float | None:
-    """The resolution alone, from the first kilobytes; None where it is not told or cannot be read."""
+    """Return the resolution from the first kilobytes; None if it is missing or cannot be read."""
     reading = _Reading(path)
     try:
         with path.open("rb") as file:
@@ -47,7 +48,7 @@ def annotation_mpp(path: Path) -> float | None:
 
 
 class _Reading:
-    """What expat has met so far."""
+    """The content that expat has read so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,12 +58,14 @@ class _Reading:
         self._open: list[tuple[float, float]] | None = None
 
     def refuse(self, *_: object) -> None:
+        """Raise DataError for a document type or an entity."""
         raise DataError(
-            f"{self._path} declares a document type or an entity, which annotations never need: not read. "
+            f"{self._path} declares a document type or an entity, which annotations never need. "
             "Export it again from ImageScope."
         )
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Handle the start of an element."""
         if not self.root:
             self.root = tag
             self.mpp = _resolution(attributes.get("MicronsPerPixel", ""))
@@ -75,6 +78,7 @@ class _Reading:
             self._open.append((self._number(attributes, "X"), self._number(attributes, "Y")))
 
     def end(self, tag: str) -> None:
+        """Handle the end of an element."""
         if tag == "Region":
             self._open = None
 

@@ -1,7 +1,7 @@
-"""What is wrong with a set, and what it is like.
+"""Find the problems of a dataset and compute its statistics.
 
-A serious finding keeps an image from being learnt from, or makes a measurement on another part worthless;
-the rest is told so that one may look.
+A serious finding means that an image cannot be used for training, or that test scores would be invalid. Other
+findings are worth a look.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_wsi.datasets.likeness import content_hash, near_pairs, perceptual_hashes
-from sac_wsi.datasets.modality import modality
-from sac_wsi.datasets.objects import count_objects
+from sac_wsi.datasets.count_objects import count_objects
+from sac_wsi.datasets.duplicates import content_hash, near_duplicates, perceptual_hashes
+from sac_wsi.datasets.image_type import image_type_of
 from sac_wsi.datasets.sample import DataSet, Labels, Rgb, Sample
 from sac_wsi.errors import DataError
 
@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SMALL_PX = 10
-"""An object of fewer pixels is hardly one."""
+"""Objects with fewer pixels are reported."""
 LARGE_SHARE = 0.5
-"""Nor is one that fills half of an image."""
+"""Objects that cover a larger share of the image are reported."""
 
 _MOST_IDS = 5
 
 
 @dataclass(frozen=True)
 class Finding:
+    """One problem: its kind, the image or group, and details."""
+
     kind: str
     where: str
     detail: str
@@ -40,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics over the images that can be read; None where there is nothing to measure."""
+    """Statistics of the readable images; None if there is nothing to measure."""
 
     images: int
     objects: int
@@ -55,6 +57,8 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
+    """Findings and statistics of a dataset."""
+
     name: str
     licence: str
     findings: tuple[Finding, ...]
@@ -62,17 +66,20 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether no finding is serious."""
         return not any(finding.serious for finding in self.findings)
 
     @property
     def verdict(self) -> str:
+        """The result in one line."""
         serious = sum(finding.serious for finding in self.findings)
         rest = len(self.findings) - serious
         if not self.findings:
-            return f"{self.name}: all well"
+            return f"{self.name}: no problems"
         return f"{self.name}: {serious} serious, {rest} to look at"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the report as a dictionary of plain values."""
         return {
             "name": self.name,
             "licence": self.licence,
@@ -84,11 +91,11 @@ class Report:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is kept of an image once it has been read."""
+    """What is kept of an image after it was read."""
 
     sample: Sample
     size: str
-    modality: str
+    image_type: str
     stain_od: NDArray[np.float64] | None
     area_px: NDArray[np.int64]
     content: str
@@ -96,7 +103,7 @@ class _Seen:
 
 
 def check_dataset(data: DataSet, on_image: Callable[[str], None] = lambda name: None) -> Report:
-    """Read every image once; ``on_image`` is told its name afterwards."""
+    """Read every image once and check it; ``on_image`` then receives its name."""
     findings = [Finding("unpaired", data.name, line, True) for line in data.missing]
     seen: list[_Seen] = []
     for sample in data.samples:
@@ -105,28 +112,28 @@ def check_dataset(data: DataSet, on_image: Callable[[str], None] = lambda name: 
         except DataError as error:
             findings.append(Finding("unreadable", sample.name, str(error), True))
         else:
-            found, look = _look(sample, rgb, labels)
+            found, seen_image = _check_image(sample, rgb, labels)
             findings += found
-            seen.append(look)
+            seen.append(seen_image)
         on_image(sample.name)
     findings += _duplicates(seen) + _shared_groups(seen)
     return Report(data.name, data.licence, tuple(findings), _summary(seen))
 
 
-def _look(sample: Sample, rgb: Rgb, labels: Labels) -> tuple[list[Finding], _Seen]:
+def _check_image(sample: Sample, rgb: Rgb, labels: Labels) -> tuple[list[Finding], _Seen]:
     objects = count_objects(labels)
-    kind = modality(rgb)
+    image_type = image_type_of(rgb)
     seen = _Seen(
         sample,
         f"{rgb.shape[1]} x {rgb.shape[0]}",
-        kind,
-        _mean_stain(rgb) if kind == "stained" else None,
+        image_type,
+        _mean_stain(rgb) if image_type == "stained" else None,
         objects.area_px,
         content_hash(rgb),
         perceptual_hashes(rgb),
     )
 
-    def told(kind: str, ids: Sequence[int], what: str) -> list[Finding]:
+    def finding(kind: str, ids: Sequence[int], what: str) -> list[Finding]:
         named = ", ".join(map(str, ids[:_MOST_IDS])) + (", …" if len(ids) > _MOST_IDS else "")
         return [Finding(kind, sample.name, f"{len(ids)} {what}: {named}", False)] if len(ids) else []
 
@@ -135,9 +142,9 @@ def _look(sample: Sample, rgb: Rgb, labels: Labels) -> tuple[list[Finding], _See
     large = objects.ids[objects.area_px > LARGE_SHARE * labels.size].tolist()
     small = objects.ids[objects.area_px < SMALL_PX].tolist()
     return (
-        told("pieces", objects.split, "ids of more than one piece")
-        + told("small", small, f"ids of fewer than {SMALL_PX} pixels")
-        + told("large", large, "ids that fill half of the image and more"),
+        finding("pieces", objects.split, "ids with more than one piece")
+        + finding("small", small, f"ids with fewer than {SMALL_PX} pixels")
+        + finding("large", large, "ids that cover more than half of the image"),
         seen,
     )
 
@@ -150,10 +157,10 @@ def _mean_stain(rgb: Rgb) -> NDArray[np.float64]:
 
 def _duplicates(seen: Sequence[_Seen]) -> list[Finding]:
     findings = []
-    for i, j, differ in near_pairs([each.hashes for each in seen]):
+    for i, j, differ in near_duplicates([each.hashes for each in seen]):
         a, b = seen[i], seen[j]
         same = a.content == b.content
-        # between two parts that are kept apart, the same image makes the measurement worthless
+        # the same image in two splits makes test scores invalid
         across = a.sample.split != b.sample.split
         kind = ("duplicate" if same else "near-duplicate") + (" across splits" if across else "")
         what = "the same pixels as" if same else f"{differ:.0%} of the hash differ from"
@@ -183,7 +190,7 @@ def _summary(seen: Sequence[_Seen]) -> Summary:
         sizes=_counted(each.size for each in seen),
         splits=_counted(each.sample.split for each in seen if each.sample.split),
         groups=len({each.sample.group for each in seen}),
-        modalities=_counted(each.modality for each in seen),
+        modalities=_counted(each.image_type for each in seen),
         area_px=_spread(area_px),
         area_um2=_spread(area_um2),
         stain_od=_stain_spread(np.stack(stains)) if stains else None,
@@ -203,7 +210,7 @@ def _spread(parts: Sequence[NDArray[Any]]) -> dict[str, float] | None:
 
 
 def _stain_spread(od: NDArray[np.float64]) -> dict[str, dict[str, float]]:
-    """Over images, of an image's mean density."""
+    """Return mean and standard deviation, over images, of an image's mean density."""
     return {
         stain: {"mean": float(od[:, i].mean()), "sd": float(od[:, i].std())}
         for i, stain in enumerate(("haematoxylin", "eosin"))

@@ -1,4 +1,4 @@
-"""A folder of images and one of label maps (.png, .tif, .npy), matched by stem: TNBC and its like."""
+"""A folder of images and one of label maps (.png, .tif, .npy), matched by stem, as in TNBC."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def open_folders(
     licence: str = "unknown",
     allow_missing: bool = False,
 ) -> DataSet:
-    """The set.
+    """Open a dataset of two folders.
 
-    ``group_pattern`` finds the group in a name: its first bracket, or else all that it matches. TNBC's
-    patients are ``^(\\d+)_``. Without one, each image is a group of its own.
+    ``group_pattern`` finds the group in a file name: its first group in parentheses, or else the whole match.
+    For TNBC's patients it is ``^(\\d+)_``. Without a pattern each image is its own group.
     """
     pattern = _compiled(group_pattern)
     pairs, missing = matched(images_in(images), by_stem(labels, LABEL_SUFFIXES))
@@ -39,7 +39,7 @@ def open_folders(
 
 
 def open_tnbc(images: Path, labels: Path, *, allow_missing: bool = False) -> DataSet:
-    """TNBC (Naylor et al.): 512 x 512 at 40x, PATIENT_FIELD.png."""
+    """Open TNBC (Naylor et al.): 512 x 512 at 40x, PATIENT_FIELD.png."""
     return open_folders(
         images,
         labels,
@@ -52,7 +52,7 @@ def open_tnbc(images: Path, labels: Path, *, allow_missing: bool = False) -> Dat
 
 
 def group_of(name: str, pattern: re.Pattern[str] | None) -> str:
-    """The group in a name.
+    """Return the group in a name.
 
     >>> group_of("07_3", re.compile(r"^(\\d+)_"))
     '07'
@@ -62,7 +62,7 @@ def group_of(name: str, pattern: re.Pattern[str] | None) -> str:
     found = pattern.search(name)
     if found is None:
         raise DataError(
-            f"The group pattern {pattern.pattern!r} finds nothing in {name!r}. Needed one for every name."
+            f"The group pattern {pattern.pattern!r} finds nothing in {name!r}. Needed a match in every name."
         )
     return found.group(1 if pattern.groups else 0)
 
@@ -71,7 +71,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:
-        raise DataError(f"The group pattern {pattern!r} is no regular expression: {error}.") from None
+        raise DataError(f"The group pattern {pattern!r} is not a regular expression: {error}.") from None
 
 
 def _sample(pair: Pair, group: str, mpp: float | None) -> Sample:

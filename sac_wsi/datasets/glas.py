@@ -1,6 +1,6 @@
-"""GlaS (Warwick-QU): NAME.bmp with NAME_anno.bmp, a label map of glands; Grade.csv where it is there.
+"""GlaS (Warwick-QU): NAME.bmp with NAME_anno.bmp, a label map of glands; Grade.csv if present.
 
-The publisher's parts are in the names: train_1, testA_1, testB_1. Grade.csv tells patient and grade.
+The publisher's parts are in the names: train_1, testA_1, testB_1. Grade.csv has patient and grade.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME = re.compile(r"(train|testA|testB)_\d+")
 
 
 def open_glas(folder: Path, *, allow_missing: bool = False) -> DataSet:
-    """The set; its groups are patients where Grade.csv is there, else each image is its own."""
+    """Open the dataset. With Grade.csv its groups are patients, else each image is its own group."""
     annotations = by_stem(folder, (".bmp",), ENDING)
     images = {stem: path for stem, path in by_stem(folder, (".bmp",)).items() if not stem.endswith(ENDING)}
     pairs, missing = matched(images, annotations)
@@ -41,12 +41,12 @@ def open_glas(folder: Path, *, allow_missing: bool = False) -> DataSet:
 
 
 def read_grades(path: Path) -> dict[str, dict[str, str]]:
-    """Name to patient, grade (benign, malignant) and the finer grade. Lines end in \\r, \\n or both."""
+    """Return patient, grade (benign, malignant) and finer grade by name. Lines end in \\r, \\n or both."""
     try:
         rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=None))
         table = [[cell.strip() for cell in row] for row in rows if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({error}): copy it again, or take it away.") from None
+        raise DataError(f"{path} cannot be read ({error}): copy it again, or remove it.") from None
     for row in table[:1] or [[""]]:
         _refuse_unless(row[0].lower() == "name", path, row)
     for row in table:

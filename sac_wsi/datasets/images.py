@@ -1,4 +1,4 @@
-"""Images with their labels, by number. Whatever can do that can be learnt from."""
+"""Labelled images by index, as training and scoring read them."""
 
 from __future__ import annotations
 
@@ -19,38 +19,39 @@ _KEPT_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """rgb (h, w, 3), labels (h, w), 0 for background.
+    """An image with its labels: rgb (h, w, 3), labels (h, w), 0 for background.
 
-    zoom           the model's pixels per pixel of this image
-    labels_off_yx  how many of its pixels the labels lie beside what they outline
+    zoom             pixels of the model per pixel of this image
+    label_offset_yx  offset in pixels of the labels from the objects that they outline
     """
 
     rgb: Rgb
     labels: Labels
     zoom: float = 1.0
-    labels_off_yx: tuple[float, float] = (0.0, 0.0)
+    label_offset_yx: tuple[float, float] = (0.0, 0.0)
 
     @property
     def nbytes(self) -> int:
+        """Size in memory."""
         return self.rgb.nbytes + self.labels.nbytes
 
 
 class Images(Protocol):
-    """What a training run asks of its data."""
+    """A sequence of labelled images."""
 
     def __len__(self) -> int:
-        """How many."""
+        """Return the number of images."""
 
     def name(self, index: int) -> str:
-        """What to call one of them."""
+        """Return the name of an image."""
 
     def read(self, index: int) -> LabelledImage:
-        """One of them; DataError where it cannot be read."""
+        """Return an image; DataError if it cannot be read."""
 
 
 @dataclass(frozen=True)
 class SyntheticImages:
-    """Made on the spot: to try a recipe without any data, and to teach shapes."""
+    """Synthetic images, to try a config without data and to train shapes."""
 
     count: int
     side_px: int
@@ -61,9 +62,11 @@ class SyntheticImages:
         return self.count
 
     def name(self, index: int) -> str:
+        """Return the name of an image."""
         return f"synthetic {self.seed + index}"
 
     def read(self, index: int) -> LabelledImage:
+        """Return an image with its labels."""
         from sac_wsi.nuclei.masks import labels_from_nuclei
         from sac_wsi.testing import SyntheticSlide
 
@@ -75,7 +78,7 @@ class SyntheticImages:
 
 @dataclass(frozen=True)
 class SetImages:
-    """A set of images, each with the zoom that a rule gives it."""
+    """The images of a dataset; ``zoom`` returns the zoom of each."""
 
     data: DataSet
     zoom: Callable[[Sample, Rgb, Labels], float]
@@ -84,17 +87,19 @@ class SetImages:
         return len(self.data)
 
     def name(self, index: int) -> str:
+        """Return the name of an image."""
         return self.data.samples[index].name
 
     def read(self, index: int) -> LabelledImage:
+        """Return an image with its labels."""
         rgb, labels = self.data.read(index)
         labels = with_small_ids(labels)
         sample = self.data.samples[index]
-        return LabelledImage(rgb, labels, self.zoom(sample, rgb, labels), sample.labels_off_yx)
+        return LabelledImage(rgb, labels, self.zoom(sample, rgb, labels), sample.label_offset_yx)
 
 
 def with_small_ids(labels: Labels) -> Labels:
-    """Ids in the same order, no higher than there are pixels: tables by id stay as small as the image.
+    """Return ids in the same order, none larger than the number of pixels, so that tables by id stay small.
 
     >>> with_small_ids(np.array([[0, 7, 70_000]], np.int32)).tolist()
     [[0, 1, 2]]
@@ -107,7 +112,7 @@ def with_small_ids(labels: Labels) -> Labels:
 
 @dataclass(frozen=True)
 class KeptImages:
-    """Images that stay in memory once they were read, as far as there is room; for any number of threads."""
+    """Images that stay in memory after the first read, up to ``most_bytes``. Many threads can read."""
 
     images: Images
     most_bytes: int = _KEPT_BYTES
@@ -117,14 +122,16 @@ class KeptImages:
         return len(self.images)
 
     def name(self, index: int) -> str:
+        """Return the name of an image."""
         return self.images.name(index)
 
     def read(self, index: int) -> LabelledImage:
+        """Return an image with its labels."""
         kept = self._kept.get(index)
         if kept is not None:
             return kept
         image = self.images.read(index)
-        # threads may each read one image too many: the bound need not be exact
+        # several threads can each add one image too many: the limit need not be exact
         if sum(other.nbytes for other in list(self._kept.values())) + image.nbytes <= self.most_bytes:
             self._kept[index] = image
         return image

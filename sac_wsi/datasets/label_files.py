@@ -1,7 +1,7 @@
-"""Label maps from files: one whole number per pixel, in .tif, .tiff, .png, .bmp or .npy.
+"""Read label maps from files: one whole number per pixel, in .tif, .tiff, .png, .bmp or .npy.
 
-The numbers are taken as they are stored. Of an image with a palette that is the index, not the colour:
-palettes only show label maps, as those of GlaS and Pascal VOC do.
+The stored numbers are used. For an image with a palette that is the index, not the colour: the palettes of
+GlaS and Pascal VOC only serve to show the labels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LabelMap = NDArray[np.integer[Any]] | NDArray[np.bool_]
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 MAX_PIXELS = 2**28
-"""16,384 x 16,384, of an image that must be decoded whole. A .npy is mapped and may have any size."""
+"""16,384 x 16,384, for an image that must be decoded as a whole. A .npy is mapped and can have any size."""
 _NEEDED = "needed a label image with one whole number per pixel, 0 for background"
 _LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _PILLOW = {".png": PngImagePlugin.PngImageFile, ".bmp": BmpImagePlugin.BmpImageFile}
@@ -47,15 +47,15 @@ _DAMAGED = (
 
 
 def label_files(folder: Path) -> dict[str, Path]:
-    """The label images in a folder by stem."""
+    """Return the label images of a folder by stem."""
     return by_stem(folder, SUFFIXES)
 
 
 def by_stem(folder: Path, suffixes: Iterable[str], ending: str = "") -> dict[str, Path]:
-    """Stem (less ``ending``) to file, sorted; hidden files and other kinds are passed over."""
+    """Return the files by stem (without ``ending``), sorted. Hidden files and other suffixes are skipped."""
     wanted = tuple(suffixes)
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: give one with files of the kind {', '.join(wanted)}.")
+        raise DataError(f"{folder} is not a folder: give one with files of the kind {', '.join(wanted)}.")
     found: dict[str, Path] = {}
     files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     for path in sorted(files):
@@ -64,8 +64,8 @@ def by_stem(folder: Path, suffixes: Iterable[str], ending: str = "") -> dict[str
         stem = path.stem.removesuffix(ending)
         if stem in found:
             raise DataError(
-                f"{folder} has both {found[stem].name} and {path.name}; needed one file per stem: move one "
-                "of them away."
+                f"{folder} has both {found[stem].name} and {path.name}; needed one file per stem: remove one "
+                "of them."
             )
         found[stem] = path
     return found
@@ -74,9 +74,9 @@ def by_stem(folder: Path, suffixes: Iterable[str], ending: str = "") -> dict[str
 def read_labels(
     source: Path | bytes, suffix: str = "", name: str = "", *, max_id: int = 2**63 - 1
 ) -> LabelMap:
-    """The label map of a file, (h, w), in the file's own integer type.
+    """Return the (h, w) label map of a file, in the file's own integer type.
 
-    Of bytes, ``suffix`` tells the kind, and ``name`` is what an error calls them.
+    For bytes, ``suffix`` is the file type and ``name`` is used in errors.
     """
     name = name or str(source)
     try:
@@ -104,7 +104,7 @@ def _decoded(source: Path | bytes, suffix: str, name: str) -> LabelMap:
 
 
 def _read_npy(source: Path | bytes) -> LabelMap:
-    # these know no pickles and no archives, np.load does
+    # unlike np.load, these functions never read pickles or archives
     labels: LabelMap = (
         np.lib.format.read_array(io.BytesIO(source), allow_pickle=False)
         if isinstance(source, bytes)
@@ -130,13 +130,13 @@ def _read_tiff(file: BinaryIO, name: str) -> LabelMap:
                 raise
         else:
             return labels
-    # a compression that tifffile knows with imagecodecs only, such as LZW
+    # a compression such as LZW, which tifffile reads only with imagecodecs
     file.seek(0)
     return _read_image(TiffImagePlugin.TiffImageFile(file), name)
 
 
 def _read_image(image: ImageFile.ImageFile, name: str) -> LabelMap:
-    """Without ``Image.open``: its limit on pixels is global, ours is per call."""
+    """Read without ``Image.open``, because its limit on pixels is global."""
     if image.mode not in _LABEL_MODES:
         raise DataError(f"{name} has {image.mode} pixels, {_NEEDED}.")
     _refuse_large(image.size[::-1], name)

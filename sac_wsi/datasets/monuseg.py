@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 LICENCE = "CC-BY-NC-SA-4.0"
 MPP = 0.25
-"""40x; an annotation that tells its own goes before."""
+"""40x. The mpp in an annotation has priority."""
 
-LABELS_OFF_YX = (-0.75, -0.4)
-"""Masks of a U-Net that saw crops turned at random fit the publishers' best when they are moved so far up and
-to the left. The labels are kept as they are; who learns from them should know."""
+LABEL_OFFSET_YX = (-0.75, -0.4)
+"""Offset in pixels of the publishers' labels from the nuclei. It was measured with the masks of a U-Net that
+was trained on randomly rotated crops. The labels are not moved; training takes the offset into account."""
 
 _PATIENT_LETTERS = len("TCGA-18-5592")
 _ORGANS = {
@@ -46,7 +46,7 @@ of torch_em for the training part, one other for both. Some lists differ in the 
 
 
 def open_monuseg(images: Path, annotations: Path | None = None, *, allow_missing: bool = False) -> DataSet:
-    """The set; its groups are patients. What is known of organs is told beside.
+    """Open the dataset; its groups are patients. Known organs are in ``about``.
 
     ``annotations`` None: beside the images, in their own folder.
     """
@@ -56,7 +56,7 @@ def open_monuseg(images: Path, annotations: Path | None = None, *, allow_missing
 
 
 def organ(name: str) -> str | None:
-    """The organ of an image, by its file's name.
+    """Return the organ of an image from its file name.
 
     >>> organ("TCGA-CH-5767-01Z-00-DX1"), organ("TCGA-XX-0000-01Z")
     ('prostate', None)
@@ -65,7 +65,7 @@ def organ(name: str) -> str | None:
 
 
 def _annotations(folder: Path, xml_only: bool) -> dict[str, Path]:
-    # in a folder of images, a .png is an image
+    # in a folder of images, a .png file is an image
     labels = {} if xml_only else by_stem(folder, SUFFIXES)
     return labels | by_stem(folder, (".xml",))
 
@@ -81,7 +81,7 @@ def _sample(pair: Pair) -> Sample:
         partial(_labels, pair.labels),
         mpp=(annotation_mpp(pair.labels) if is_xml else None) or MPP,
         about={"patient": patient} | ({"organ": known} if known else {}),
-        labels_off_yx=LABELS_OFF_YX,
+        label_offset_yx=LABEL_OFFSET_YX,
     )
 
 

@@ -1,7 +1,7 @@
-"""One archive of crops and labels that trains without the original files.
+"""One archive of crops and labels, for training without the original files.
 
-A zip whose members are stored as they are: ``manifest.json``, and for each crop an image (JPEG without
-chroma subsampling, or WebP without loss) and a label map (PNG of 16 bits, or a compressed .npy where ids
+A zip whose members are not compressed again: ``manifest.json``, and for each crop an image (JPEG without
+chroma subsampling, or lossless WebP) and a label map (PNG of 16 bits, or a compressed .npy where ids
 exceed them). The same images give the same bytes.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from sac_wsi.datasets.members import Members, of_zip
+from sac_wsi.datasets.folder_or_zip import FolderOrZip, open_zip
 from sac_wsi.datasets.pixels import read_labels, read_rgb
 from sac_wsi.datasets.sample import DataSet, Labels, Rgb, Sample
 from sac_wsi.errors import ConfigError, DataError
@@ -35,16 +35,19 @@ MANIFEST = "manifest.json"
 MAX_BYTES = 45 * 2**20
 CROP_PX = 512
 QUALITY = 92
-"""On MoNuSeg and TNBC 0.41 bytes a pixel, 43 dB, and decoded in 12 ms a megapixel; without loss it is 1.16
-bytes and 28 ms, as PNG 1.6 bytes and 55 ms."""
+"""On MoNuSeg and TNBC 0.41 bytes per pixel, 43 dB, decoded in 12 ms per megapixel. Lossless WebP takes 1.16
+bytes and 28 ms, PNG 1.6 bytes and 55 ms."""
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-_MOST_IN_PNG = 65535
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_LARGEST_PNG_ID = 65535
 
 
 @dataclass(frozen=True)
 class Crop:
-    """``box`` is its place in the image ``name``, in that image's pixels: y0, x0, y1, x1."""
+    """One crop. ``box`` is its place in the image ``name``, in pixels: y0, x0, y1, x1.
+
+    The names of the fields are the keys of the manifest.
+    """
 
     dataset: str
     name: str
@@ -61,7 +64,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Origin:
-    """A set that the crops come from."""
+    """A dataset that the crops come from."""
 
     name: str
     source: str
@@ -72,7 +75,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``quality`` None: without loss."""
+    """The content of ``manifest.json``. ``quality`` None: lossless."""
 
     format: str
     quality: int | None
@@ -89,10 +92,17 @@ def write_pack(
     quality: int | None = QUALITY,
     max_bytes: int = MAX_BYTES,
 ) -> Manifest:
-    """Write the archive, complete or not at all; larger than ``max_bytes`` is an error.
+    """Write the archive, completely or not at all.
 
-    Images are cut into even crops of at most ``crop_px``, which together are the image; 0 keeps them whole.
-    ``quality`` None keeps every pixel as it is.
+    Args:
+        path: The archive.
+        datasets: The datasets to pack.
+        crop_px: Largest side of a crop. Images are cut into even crops that cover them; 0 keeps them whole.
+        quality: JPEG quality; None is lossless.
+        max_bytes: Largest allowed size of the archive.
+
+    Raises:
+        DataError: The archive would be too large, or there is nothing to pack.
     """
     _refuse_unfit(datasets, crop_px, quality)
     with atomic_file(path) as file:
@@ -107,21 +117,22 @@ def write_pack(
 
 
 class Pack:
-    """An archive, held in memory as it is; threads may read from it."""
+    """An archive, held in memory. Several threads can read from it."""
 
-    def __init__(self, manifest: Manifest, members: Members) -> None:
+    def __init__(self, manifest: Manifest, members: FolderOrZip) -> None:
         self.manifest = manifest
         self._members = members
         self._crops = self._dataset()
 
     @classmethod
     def open(cls, path: Path) -> Pack:
+        """Open an archive and check that it is complete."""
         if not path.is_file():
             raise DataError(f"There is no file {path}. Make it with `python pipelines/pack_training.py`.")
-        members = of_zip(path)
+        members = open_zip(path)
         if MANIFEST not in members.names:
             raise DataError(
-                f"{path} has no {MANIFEST}, so it is no pack. Make one with pipelines/pack_training.py."
+                f"{path} has no {MANIFEST}, so it is not a pack. Make one with pipelines/pack_training.py."
             )
         manifest = _manifest(members.read(MANIFEST), path)
         wanted = {name for crop in manifest.crops for name in (crop.image, crop.labels)}
@@ -133,10 +144,11 @@ class Pack:
         return len(self.manifest.crops)
 
     def read(self, index: int) -> tuple[Rgb, Labels]:
+        """Return image and labels of a crop."""
         return self._crops.read(index)
 
     def as_dataset(self) -> DataSet:
-        """The crops as a set, to be split, checked and drawn."""
+        """Return the crops as a dataset, which can be split, checked and drawn."""
         return self._crops
 
     def _dataset(self) -> DataSet:
@@ -149,7 +161,7 @@ class Pack:
         )
 
     def part(self, split: str) -> DataSet:
-        """The crops of one split."""
+        """Return the crops of one split."""
         return self._crops.part(split)
 
     def _sample(self, crop: Crop) -> Sample:
@@ -165,20 +177,22 @@ class Pack:
         )
 
     def _rgb(self, member: str) -> Rgb:
-        return read_rgb(self._members.read(member), self._told(member))
+        return read_rgb(self._members.read(member), self._member_name(member))
 
     def _labels(self, member: str, rgb: Rgb) -> Labels:
         data = self._members.read(member)
         if member.endswith(".npy.z"):
-            return read_labels(_inflated(data, rgb, self._told(member)), ".npy", self._told(member))
-        return read_labels(data, ".png", self._told(member))
+            return read_labels(
+                _inflated(data, rgb, self._member_name(member)), ".npy", self._member_name(member)
+            )
+        return read_labels(data, ".png", self._member_name(member))
 
-    def _told(self, member: str) -> str:
+    def _member_name(self, member: str) -> str:
         return f"{member} in {self._members.source}"
 
 
 def cut(shape_yx: tuple[int, int], crop_px: int) -> list[Box]:
-    """Boxes of at most ``crop_px``, even, that partition the image; 0: one box.
+    """Return even boxes of at most ``crop_px`` that partition the image; 0: one box.
 
     >>> [box.shape for box in cut((1000, 300), 512)]
     [(500, 300), (500, 300)]
@@ -196,14 +210,14 @@ def cut(shape_yx: tuple[int, int], crop_px: int) -> list[Box]:
 
 def _refuse_unfit(datasets: Sequence[DataSet], crop_px: int, quality: int | None) -> None:
     if not datasets or not all(map(len, datasets)):
-        raise DataError("There is nothing to pack: needed sets that hold images.")
+        raise DataError("There is nothing to pack: needed datasets with images.")
     names = [data.name for data in datasets]
     if len(set(names)) < len(names):
-        raise DataError(f"The sets are called {', '.join(names)}: needed a name of its own for each.")
+        raise DataError(f"The datasets are called {', '.join(names)}: needed a different name for each.")
     if crop_px and crop_px < 64:
         raise DataError(f"Crops of {crop_px} px: needed at least 64, or 0 for whole images.")
     if quality is not None and not 1 <= quality <= 100:
-        raise DataError(f"A quality of {quality}: needed 1 to 100, or none for no loss.")
+        raise DataError(f"A quality of {quality}: needed 1 to 100, or none for lossless.")
 
 
 def _write(file: BinaryIO, datasets: Sequence[DataSet], crop_px: int, quality: int | None) -> Manifest:
@@ -246,7 +260,7 @@ def _crops(
                 f"images/{number:06}{image_suffix}",
                 f"labels/{number:06}{label_suffix}",
                 dict(sample.about),
-                sample.labels_off_yx,
+                sample.label_offset_yx,
             ),
             image,
             label,
@@ -265,7 +279,7 @@ def _image_bytes(rgb: Rgb, quality: int | None) -> tuple[bytes, str]:
 
 def _label_bytes(labels: Labels) -> tuple[bytes, str]:
     data = io.BytesIO()
-    if labels.max() <= _MOST_IN_PNG:
+    if labels.max() <= _LARGEST_PNG_ID:
         Image.fromarray(np.ascontiguousarray(labels, np.uint16)).save(data, "PNG", compress_level=9)
         return data.getvalue(), ".png"
     np.save(data, labels, allow_pickle=False)
@@ -273,7 +287,7 @@ def _label_bytes(labels: Labels) -> tuple[bytes, str]:
 
 
 def _inflated(data: bytes, rgb: Rgb, name: str) -> bytes:
-    """At most what the labels of that image can take, whatever the file says."""
+    """Decompress labels, but no more bytes than labels of that image can have."""
     most = 4 * rgb.shape[0] * rgb.shape[1] + 4096
     try:
         return zlib.decompressobj().decompress(data, most)
@@ -282,14 +296,14 @@ def _inflated(data: bytes, rgb: Rgb, name: str) -> bytes:
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: bytes, how: int = zipfile.ZIP_STORED) -> None:
-    entry = zipfile.ZipInfo(name, _LONG_AGO)
+    entry = zipfile.ZipInfo(name, _FIXED_TIME)
     entry.compress_type = how
     entry.external_attr = 0o644 << 16
     archive.writestr(entry, data)
 
 
 def _public(source: str) -> str:
-    """The last folder's name: where it lies on someone's disk is nobody's business."""
+    """Return the last part of the path, so that private folder names are not published."""
     return Path(source).name
 
 

@@ -11,13 +11,15 @@ from sac_wsi.datasets.pixels import IMAGE_SUFFIXES
 
 @dataclass(frozen=True)
 class Pair:
+    """An image file and the label file with the same stem."""
+
     stem: str
     image: Path
     labels: Path
 
 
 def matched(images: dict[str, Path], labels: dict[str, Path]) -> tuple[list[Pair], list[str]]:
-    """The pairs, and a line for each file that has no partner."""
+    """Return the pairs, and a message for each file without partner."""
     pairs = [Pair(stem, images[stem], labels[stem]) for stem in sorted(images.keys() & labels.keys())]
     missing = [f"{images[stem].name} has no annotation" for stem in sorted(images.keys() - labels.keys())]
     missing += [f"{labels[stem].name} has no image" for stem in sorted(labels.keys() - images.keys())]
@@ -25,4 +27,5 @@ def matched(images: dict[str, Path], labels: dict[str, Path]) -> tuple[list[Pair
 
 
 def images_in(folder: Path) -> dict[str, Path]:
+    """Return the image files of a folder by stem."""
     return by_stem(folder, IMAGE_SUFFIXES)

@@ -1,4 +1,4 @@
-"""Files of pixels: an image as RGB, a label map as int32. Damage is an error that names the file."""
+"""Read image files as RGB and label files as int32. The error of a damaged file names the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 LABEL_SUFFIXES = (*SUFFIXES, ".bmp")
 MAX_PIXELS = 2**27
-"""A training image is no slide: 11,585 x 11,585 are refused before they are decoded."""
+"""11,585 x 11,585. Larger images, such as slides, are refused before they are decoded."""
 
 _EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr", "CMYK")
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -29,7 +29,7 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombE
 
 
 def read_rgb(source: Path | bytes, name: str = "") -> Rgb:
-    """(h, w, 3); what is transparent is seen on white. ``name`` is what an error calls bytes."""
+    """Return (h, w, 3); transparent pixels are shown on white. ``name`` names bytes in errors."""
     name = name or str(source)
     decoded = _decoded(source, name)
     if decoded.mode not in _EIGHT_BIT:
@@ -42,13 +42,13 @@ def read_rgb(source: Path | bytes, name: str = "") -> Rgb:
 
 
 def read_labels(source: Path | bytes, suffix: str = "", name: str = "") -> Labels:
-    """(h, w) int32; ids above 65,535 need a .tif or an .npy. Of bytes, ``suffix`` tells the kind."""
+    """Return (h, w) int32; ids above 65,535 need .tif or .npy. For bytes, ``suffix`` is the file type."""
     largest = np.iinfo(np.int32).max
     return np.array(read_label_map(source, suffix, name, max_id=largest), np.int32)
 
 
 def read_mask(source: Path | bytes, name: str = "") -> NDArray[np.bool_]:
-    """(h, w): where anything is drawn; colours and transparency do not count."""
+    """Return (h, w) True where a pixel is not black; transparency is ignored."""
     return np.array(_decoded(source, name or str(source)).convert("L")) > 0
 
 

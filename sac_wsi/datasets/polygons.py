@@ -1,6 +1,6 @@
-"""Polygons to a label map, in the convention of the MoNuSeg annotations.
+"""Draw polygons as a label map, with the coordinates of the MoNuSeg annotations.
 
-A vertex's X and Y count pixels from 1, and a pixel stands at its centre: pixel (row r, column c), counted
+X and Y count pixels from 1, and the position of a pixel is its centre: pixel (row r, column c), counted
 from 0, belongs to a polygon that contains the point X = c + 1, Y = r + 1. (In QuPath's or GeoJSON's frame,
 where the first pixel reaches from 0 to 1, such a polygon therefore lies half a pixel too far right and down.)
 A centre that lies exactly on an edge belongs to the polygon whose right or lower edge it is. Inside is
@@ -29,7 +29,7 @@ FIRST_PIXEL_XY = 1.0
 
 
 def paint(polygons_xy: Sequence[NDArray[np.float64]], shape_yx: tuple[int, int]) -> Labels:
-    """(h, w): the number, from 1, of the first polygon that holds the pixel; 0 where none does."""
+    """Return (h, w) labels: the number, from 1, of the first polygon that contains the pixel, or 0."""
     labels = np.zeros(shape_yx, np.int32)
     for number, polygon_xy in enumerate(polygons_xy, 1):
         y0, x0, inside = covered(polygon_xy - FIRST_PIXEL_XY, shape_yx)
@@ -39,7 +39,7 @@ def paint(polygons_xy: Sequence[NDArray[np.float64]], shape_yx: tuple[int, int])
 
 
 def covered(xy_px: NDArray[np.float64], shape_yx: tuple[int, int]) -> tuple[int, int, NDArray[np.bool_]]:
-    """Row, column and mask (h, w) of the pixels whose centres, at whole numbers, lie inside.
+    """Return row, column and (h, w) mask of the pixels whose centres, at whole numbers, are inside.
 
     >>> covered(np.array([[0.0, 0], [2, 0], [2, 2], [0, 2]]), (9, 9))[2].astype(int).tolist()
     [[0, 0, 0], [0, 1, 1], [0, 1, 1]]
@@ -61,9 +61,9 @@ def covered(xy_px: NDArray[np.float64], shape_yx: tuple[int, int]) -> tuple[int,
 
 
 def _crossings(xy_px: NDArray[np.float64], y0: int, y1: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Row, and x in it, of every place where an edge crosses one of the rows y0..y1."""
+    """Return row and x of every point where an edge crosses one of the rows y0..y1."""
     (ax, ay), (bx, by) = xy_px.T, np.roll(xy_px, -1, axis=0).T
-    # an edge crosses the rows above its upper end, up to and with its lower end
+    # an edge crosses the rows below its upper end, up to and including its lower end
     first = np.clip(np.floor(np.minimum(ay, by)) + 1, y0, y1).astype(np.int64)
     end = np.clip(np.floor(np.maximum(ay, by)) + 1, y0, y1).astype(np.int64)
     rows = end - first

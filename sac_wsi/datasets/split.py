@@ -1,6 +1,7 @@
-"""Parts of a set that share no group. The same seed gives the same parts on every machine and version.
+"""Split a dataset into parts that share no group. The same seed gives the same parts on every machine.
 
-The order is that of hashes of seed and name: neither numpy's generators nor the order of files matter.
+The order is that of the hashes of seed and name. It depends neither on numpy's generators nor on the order of
+files.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def held_back_groups(groups: Sequence[str], share: float, seed: int) -> set[str]:
-    """The groups to validate on: together as near to ``share`` of all items as whole groups allow.
+    """Return the groups for validation: together as close to ``share`` of all items as possible.
 
-    ``groups`` has the group of each item. At least one group is held back, and at least one is not.
+    ``groups`` has the group of each item. At least one group is for validation and at least one is not.
     """
     if not 0 < share < 1:
-        raise DataError(f"A share of {share} to validate on: needed more than 0 and less than 1.")
+        raise DataError(f"A validation share of {share}: needed more than 0 and less than 1.")
     size = Counter(groups)
     if len(size) < 2:
         found = f"one group, {next(iter(size))!r}" if size else "nothing"
@@ -40,31 +41,31 @@ def held_back_groups(groups: Sequence[str], share: float, seed: int) -> set[str]
         if abs(count + size[group] - wanted) < abs(count - wanted):
             held.add(group)
             count += size[group]
-    # all of them are too large: the smallest, and of several the first in the drawn order
+    # every group is too large: take the smallest, and of equal ones the first in the drawn order
     return held or {min(order, key=lambda group: size[group])}
 
 
 def split_by_group(data: DataSet, share: float = 0.2, seed: int = 0) -> tuple[DataSet, DataSet]:
-    """To learn from, marked train, and to validate on, marked val."""
+    """Return a training part, marked train, and a validation part, marked val."""
     try:
         held = held_back_groups([sample.group for sample in data.samples], share, seed)
     except DataError as error:
         raise DataError(f"{data.name}: {error}") from None
-    learn = data.where(lambda sample: sample.group not in held)
-    return learn.marked("train"), data.where(lambda sample: sample.group in held).marked("val")
+    train = data.where(lambda sample: sample.group not in held)
+    return train.marked("train"), data.where(lambda sample: sample.group in held).marked("val")
 
 
 def with_validation(data: DataSet, share: float = 0.2, seed: int = 0) -> DataSet:
-    """The set with part of what is to be learnt from marked val; what its publisher tests on stays so."""
+    """Mark a share of the training images as val; the publisher's test images stay."""
     if any(sample.split == "val" for sample in data.samples):
         return data
-    learn, held = split_by_group(data.where(lambda sample: sample.split in ("", "train")), share, seed)
-    part_of = {sample.name: sample.split for part in (learn, held) for sample in part.samples}
+    train, held = split_by_group(data.where(lambda sample: sample.split in ("", "train")), share, seed)
+    part_of = {sample.name: sample.split for part in (train, held) for sample in part.samples}
     return replace(data, samples=tuple(replace(s, split=part_of.get(s.name, s.split)) for s in data.samples))
 
 
 def split_at_random(data: DataSet, seed: int = 0, tenths: tuple[int, int, int] = (8, 1, 1)) -> DataSet:
-    """The set with its images marked train, val and test, 8 : 1 : 1; an error where a part stays empty."""
+    """Mark the images train, val and test at random, 8 : 1 : 1; an empty part is an error."""
     order = shuffled([sample.name for sample in data.samples], seed)
     total = sum(tenths)
     first = round(len(order) * tenths[0] / total)
@@ -79,5 +80,5 @@ def split_at_random(data: DataSet, seed: int = 0, tenths: tuple[int, int, int] =
 
 
 def shuffled(names: Sequence[str], seed: int) -> list[str]:
-    """The names in an order that depends on the seed and on them alone."""
+    """Return the names in an order that depends only on the seed and the names."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())

@@ -69,7 +69,7 @@ def test_settings_reach_the_model_and_the_data(data, model):
     found = ("--model", model, "--data", data, "--part", "all", "--json")
     none = evaluate(*found, "--set", "sac.mask_probability=1")
     assert sum(image["pred_nuclei"] for image in none["images"]) == 0
-    with pytest.raises(DataError, match="/nowhere is no folder"):
+    with pytest.raises(DataError, match="/nowhere is not a folder"):
         evaluate(*found, "--set", "data.images=/nowhere")
 
 

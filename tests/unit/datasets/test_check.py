@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from sac_wsi.datasets.check import check_dataset
+from sac_wsi.datasets.contact_sheet import OUTLINE_RGB, draw_sheet, outlined, write_sheet
+from sac_wsi.datasets.count_objects import count_objects
+from sac_wsi.datasets.duplicates import near_duplicates, perceptual_hashes
 from sac_wsi.datasets.folders import open_folders
-from sac_wsi.datasets.likeness import near_pairs, perceptual_hashes
-from sac_wsi.datasets.objects import count_objects
 from sac_wsi.datasets.sample import joined
-from sac_wsi.datasets.sheet import OUTLINE_RGB, draw_sheet, outlined, write_sheet
 from sac_wsi.errors import OutputError
 from sac_wsi.nuclei.stain import stain_density
 from sac_wsi.testing.datasets import make_folders, picture, save, two_squares
@@ -21,12 +21,12 @@ def kinds(report):
 
 def test_a_good_set(tmp_path):
     data = open_folders(*make_folders(tmp_path, ["a", "b", "c"]), mpp=0.5)
-    told = []
-    report = check_dataset(data, told.append)
+    seen = []
+    report = check_dataset(data, seen.append)
     assert report.ok
     assert kinds(report) == []
-    assert report.verdict == "folders: all well"
-    assert told == ["a", "b", "c"]
+    assert report.verdict == "folders: no problems"
+    assert seen == ["a", "b", "c"]
     summary = report.summary
     assert (summary.images, summary.objects, summary.groups, summary.sizes) == (3, 6, 3, {"64 x 48": 3})
     assert summary.area_px["median"] == (64 + 140) / 2
@@ -36,7 +36,7 @@ def test_a_good_set(tmp_path):
     assert summary.stain_od["eosin"]["mean"] == pytest.approx(density[1], rel=1e-4)
 
 
-def test_everything_that_is_wrong_is_told_and_the_rest_is_read(tmp_path):
+def test_every_problem_is_found_and_the_other_images_are_read(tmp_path):
     images, labels = make_folders(
         tmp_path, ["alone", "cut", "empty", "good", "large", "pieces", "size", "small"]
     )
@@ -64,7 +64,7 @@ def test_everything_that_is_wrong_is_told_and_the_rest_is_read(tmp_path):
     assert report.to_json()["ok"] is False
 
 
-def test_the_same_image_in_two_splits_is_serious_in_one_it_is_told(tmp_path):
+def test_the_same_image_in_two_splits_is_serious_in_one_split_it_is_not(tmp_path):
     images, labels = make_folders(tmp_path, ["a", "b", "c"])
     (images / "b.png").write_bytes((images / "a.png").read_bytes())
     data = open_folders(images, labels)
@@ -84,7 +84,7 @@ def test_the_same_image_in_two_splits_is_serious_in_one_it_is_told(tmp_path):
     assert "(train, val)" in report.findings[0].detail
 
 
-def test_a_group_in_two_splits_is_told(tmp_path):
+def test_a_group_in_two_splits_is_found(tmp_path):
     data = open_folders(*make_folders(tmp_path, ["p1_1", "p1_2"]), group_pattern=r"^(\w\d)_")
     first = data.where(lambda s: s.name == "p1_1").marked("train")
     second = data.where(lambda s: s.name == "p1_2").marked("val")
@@ -108,7 +108,7 @@ def test_near_duplicates_are_found_however_turned_and_others_are_not():
         for _ in range(12)
     ]
     hashes = [perceptual_hashes(np.ascontiguousarray(rgb)) for rgb in [*images, altered(images[4])]]
-    pairs = near_pairs(hashes)
+    pairs = near_duplicates(hashes)
     assert [(i, j) for i, j, _ in pairs] == [(4, 12)]
     assert pairs[0][2] < 0.1
 
@@ -136,5 +136,5 @@ def test_a_sheet_shows_outlines_and_what_cannot_be_read(tmp_path):
     write_sheet(tmp_path / "look.png", data)
     with pytest.raises(OutputError, match="--overwrite"):
         write_sheet(tmp_path / "look.png", data)
-    with pytest.raises(OutputError, match=r"no .png"):
+    with pytest.raises(OutputError, match=r"not a .png"):
         write_sheet(tmp_path / "look.jpg", data)

@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from sac_wsi.cli.data import _KINDS, command
-from sac_wsi.datasets.kinds import KINDS, open_kind
+from sac_wsi.datasets.layouts import LAYOUTS, open_layout
 from sac_wsi.datasets.pack import Pack
 from sac_wsi.errors import DataError, SacWsiError
 from sac_wsi.testing.datasets import make_dsb, make_folders
 
 PIPELINE = Path(__file__).resolve().parents[3] / "pipelines/pack_training.py"
-MODULES = ("sample", "monuseg", "dsb", "glas", "folders", "split", "check", "sheet", "pack", "kinds")
+MODULES = ("sample", "monuseg", "dsb", "glas", "folders", "split", "check", "contact_sheet", "pack", "layouts")
 BARE = ["zarr", "openslide", "tiatoolbox", "dask", "distributed", "tifffile", "torch", "numba", "skimage"]
 
 
@@ -21,7 +21,7 @@ def check(*options):
     return CliRunner().invoke(command, ["check", *map(str, options)])
 
 
-def test_a_set_is_told(tmp_path):
+def test_a_dataset_is_described(tmp_path):
     images, labels = make_folders(tmp_path, ["a", "b"])
     done = check(
         "--kind",
@@ -49,7 +49,7 @@ def test_json_and_exit_code_where_something_is_serious(tmp_path):
     assert json.loads(done.stdout)["findings"][0]["detail"] == "a.png has no annotation"
 
 
-def test_a_sheet_that_exists_is_told_before_the_work(tmp_path):
+def test_an_existing_sheet_is_an_error_before_the_work(tmp_path):
     (tmp_path / "s.png").write_text("mine")
     done = check("--kind", "dsb", "--images", tmp_path, "--sheet", tmp_path / "s.png")
     assert isinstance(done.exception, SacWsiError)
@@ -57,18 +57,18 @@ def test_a_sheet_that_exists_is_told_before_the_work(tmp_path):
 
 
 def test_the_command_knows_every_layout():
-    assert _KINDS == KINDS
+    assert _KINDS == LAYOUTS
 
 
 def test_options_that_do_not_fit_the_layout(tmp_path):
-    with pytest.raises(DataError, match="give that of the labels"):
-        open_kind("folders", tmp_path)
-    with pytest.raises(DataError, match="leave --labels away"):
-        open_kind("glas", tmp_path, tmp_path)
-    with pytest.raises(DataError, match="leave them away"):
-        open_kind("dsb", tmp_path, mpp=0.5)
+    with pytest.raises(DataError, match="give the folder of labels"):
+        open_layout("folders", tmp_path)
+    with pytest.raises(DataError, match="leave out --labels"):
+        open_layout("glas", tmp_path, tmp_path)
+    with pytest.raises(DataError, match="leave out --mpp"):
+        open_layout("dsb", tmp_path, mpp=0.5)
     with pytest.raises(DataError, match="no layout 'dbs'"):
-        open_kind("dbs", tmp_path)
+        open_layout("dbs", tmp_path)
 
 
 def test_the_pipeline_packs_and_the_pack_can_be_checked(tmp_path):
@@ -84,7 +84,7 @@ def test_the_pipeline_packs_and_the_pack_can_be_checked(tmp_path):
     again = subprocess.run(line, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "--overwrite" in again.stderr
-    assert len(open_kind("pack", out)) == 12
+    assert len(open_layout("pack", out)) == 12
 
 
 def test_readers_load_on_a_bare_machine():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sac_wsi.datasets.dsb import is_stained, open_dsb, stained_only
-from sac_wsi.datasets.modality import modality
+from sac_wsi.datasets.image_type import image_type_of
 from sac_wsi.errors import DataError
 from sac_wsi.testing.datasets import make_dsb, picture, save, two_squares
 
@@ -72,7 +72,7 @@ def test_a_mask_of_another_size_is_named(tmp_path):
 def test_a_zip_whose_names_lead_out_is_refused(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr(name, b"")
-    with pytest.raises(DataError, match="leads out"):
+    with pytest.raises(DataError, match="points outside it"):
         open_dsb(tmp_path / "bad.zip")
 
 
@@ -80,7 +80,7 @@ def test_a_zip_cut_short_and_a_member_that_is_damaged(tmp_path):
     path = zipped(make_dsb(tmp_path / "dsb", ["a"]), tmp_path / "a.zip")
     data = path.read_bytes()
     (tmp_path / "cut.zip").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"cut.zip is no zip, or a damaged one"):
+    with pytest.raises(DataError, match=r"cut.zip is not a zip or is damaged"):
         open_dsb(tmp_path / "cut.zip")
     at = data.index(b"IDAT") + 6
     path.write_bytes(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
@@ -98,10 +98,10 @@ def test_what_is_not_there(tmp_path):
 def test_colours_tell_how_an_image_was_made():
     spots = np.zeros((64, 64, 3), np.uint8)
     spots[20:30, 20:30] = (30, 60, 250)
-    assert modality(spots) == "fluorescence"
+    assert image_type_of(spots) == "fluorescence"
     assert not is_stained(spots)
     assert is_stained(picture(0)[..., [0, 2, 1]] // 2 + np.array([90, 40, 100], np.uint8))
-    assert modality(np.full((9, 9, 3), 210, np.uint8)) == "grey"
+    assert image_type_of(np.full((9, 9, 3), 210, np.uint8)) == "grey"
 
 
 def test_only_the_stained_are_left(tmp_path):
@@ -116,6 +116,6 @@ def test_the_real_archive():
     assert Counter(s.split for s in data.samples) == {"train": 483, "val": 61, "test": 60}
     rgb, labels = data.read(0)
     assert rgb.shape[:2] == labels.shape
-    kinds = Counter(modality(data.samples[i].read_rgb()) for i in range(0, 604, 6))
+    kinds = Counter(image_type_of(data.samples[i].read_rgb()) for i in range(0, 604, 6))
     assert kinds == {"fluorescence": 82, "stained": 17, "grey": 2}
     assert isinstance(Image.fromarray(rgb), Image.Image)

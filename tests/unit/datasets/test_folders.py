@@ -92,7 +92,7 @@ def test_labels_without_image_and_a_pattern_that_does_not_fit(tmp_path):
     images, labels = make_folders(tmp_path, ["a", "b"])
     with pytest.raises(DataError, match="finds nothing in 'a'"):
         open_folders(images, labels, group_pattern=r"\d+")
-    with pytest.raises(DataError, match="no regular expression"):
+    with pytest.raises(DataError, match="not a regular expression"):
         open_folders(images, labels, group_pattern="(")
     (images / "a.png").unlink()
     with pytest.raises(DataError, match="a.png has no image"):

@@ -34,7 +34,7 @@ def test_the_parts_are_in_the_names(layout):
 
 
 @pytest.mark.parametrize("line_end", ["\r", "\n", "\r\n"])
-def test_grades_and_patients_where_they_are_told(layout, line_end):
+def test_grades_and_patients_of_grade_csv(layout, line_end):
     (layout / "Grade.csv").write_bytes(GRADES.replace("\r", line_end).encode())
     sample = open_glas(layout).part("train").samples[0]
     assert sample.group == "patient 2"
@@ -54,7 +54,7 @@ def test_an_image_without_annotation(layout):
         open_glas(layout)
 
 
-def test_sizes_that_differ_are_told(layout):
+def test_different_sizes_are_an_error(layout):
     save(layout / "train_1_anno.bmp", two_squares((48, 60)).astype(np.uint8))
     with pytest.raises(DataError, match=r"train_1: the image is 64 x 48 px, its labels are 60 x 48 px"):
         open_glas(layout).part("train").read(0)

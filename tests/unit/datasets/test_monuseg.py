@@ -115,5 +115,5 @@ def test_an_unreadable_image_is_named(layout):
 def test_no_images_at_all(tmp_path):
     with pytest.raises(DataError, match="no images of monuseg"):
         open_monuseg(tmp_path)
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(DataError, match="not a folder"):
         open_monuseg(tmp_path / "nowhere")

@@ -49,10 +49,10 @@ def test_without_loss_everything_comes_back(tmp_path, data):
 
 
 def test_where_labels_lie_beside_is_kept(tmp_path, data):
-    beside = replace(data, samples=tuple(replace(s, labels_off_yx=(-0.5, 1.0)) for s in data.samples))
+    beside = replace(data, samples=tuple(replace(s, label_offset_yx=(-0.5, 1.0)) for s in data.samples))
     write_pack(tmp_path / "a.zip", [beside])
     samples = Pack.open(tmp_path / "a.zip").as_dataset().samples
-    assert {tuple(sample.labels_off_yx) for sample in samples} == {(-0.5, 1.0)}
+    assert {tuple(sample.label_offset_yx) for sample in samples} == {(-0.5, 1.0)}
 
 
 def test_it_needs_none_of_the_original_files(tmp_path, data):
@@ -126,7 +126,7 @@ def test_settings_that_do_not_fit(tmp_path, data, settings, message):
         write_pack(tmp_path / "a.zip", [data], **settings)
     with pytest.raises(DataError, match="nothing to pack"):
         write_pack(tmp_path / "a.zip", [])
-    with pytest.raises(DataError, match="a name of its own"):
+    with pytest.raises(DataError, match="a different name for each"):
         write_pack(tmp_path / "a.zip", [data, data])
 
 
@@ -134,10 +134,10 @@ def test_what_is_no_pack(tmp_path, data):
     with pytest.raises(DataError, match="There is no file"):
         Pack.open(tmp_path / "nothing.zip")
     (tmp_path / "text.zip").write_text("no zip")
-    with pytest.raises(DataError, match=r"text.zip is no zip"):
+    with pytest.raises(DataError, match=r"text.zip is not a zip"):
         Pack.open(tmp_path / "text.zip")
     write_pack(tmp_path / "a.zip", [data])
-    with pytest.raises(DataError, match="so it is no pack"):
+    with pytest.raises(DataError, match="so it is not a pack"):
         Pack.open(changed(tmp_path / "a.zip", MANIFEST, None))
 
 
@@ -192,5 +192,5 @@ def test_names_that_lead_out_are_refused(tmp_path, data):
     write_pack(path, [data])
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../../.bashrc", b"")
-    with pytest.raises(DataError, match="leads out"):
+    with pytest.raises(DataError, match="points outside it"):
         Pack.open(path)

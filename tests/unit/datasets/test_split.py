@@ -105,11 +105,11 @@ def test_asking_for_a_split_that_is_not_there():
 def test_another_thing_that_is_known_can_be_the_group():
     data = data_of("abc")
     organs = ("lung", "liver", "lung")
-    told = replace(
+    known = replace(
         data,
         samples=tuple(replace(s, about={"organ": o}) for s, o in zip(data.samples, organs, strict=True)),
     )
-    assert [s.group for s in told.grouped_by("organ").samples] == list(organs)
-    assert told.grouped_by("") is told
+    assert [s.group for s in known.grouped_by("organ").samples] == list(organs)
+    assert known.grouped_by("") is known
     with pytest.raises(DataError, match=r"cannot be grouped by 'grade'.*organ"):
-        told.grouped_by("grade")
+        known.grouped_by("grade")

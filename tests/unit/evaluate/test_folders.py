@@ -116,7 +116,7 @@ def test_what_the_folders_must_be(folders, tmp_path):
     pred, truth = folders
     with pytest.raises(RequestError, match="has no label image"):
         evaluate_folders(pred, truth)
-    with pytest.raises(RequestError, match="nowhere is no folder"):
+    with pytest.raises(RequestError, match="nowhere is not a folder"):
         evaluate_folders(tmp_path / "nowhere", truth)
     save(truth / "a.png")
     assert evaluate_folders(pred, truth).mean["dice"] == 0

@@ -1,4 +1,4 @@
-"""A sheet of pictures: the middle of each image at its own resolution, objects outlined, names below."""
+"""A contact sheet: the middle of each image at full resolution, with outlined objects and its name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sac_wsi.datasets.sample import DataSet, Labels, Rgb
 
 OUTLINE_RGB = (0, 230, 90)
-"""A green that neither haematoxylin nor eosin comes near."""
+"""A green unlike haematoxylin and eosin."""
 CELL_PX = 256
 MOST_CELLS = 60
 
@@ -32,7 +32,7 @@ _BAD_RGB = (200, 60, 60)
 def draw_sheet(
     data: DataSet, cell_px: int = CELL_PX, on_image: Callable[[str], None] = lambda name: None
 ) -> Rgb:
-    """The picture; of more than ``MOST_CELLS`` images an even choice. Those that cannot be read are red."""
+    """Draw at most ``MOST_CELLS`` evenly chosen images. Unreadable images are red."""
     chosen = even_choice(len(data), MOST_CELLS)
     columns = min(_COLUMNS, max(1, len(chosen)))
     rows = max(1, -(-len(chosen) // columns))
@@ -51,6 +51,7 @@ def draw_sheet(
 def write_sheet(
     path: Path, data: DataSet, on_image: Callable[[str], None] = lambda name: None, overwrite: bool = False
 ) -> None:
+    """Draw the contact sheet and write it as PNG."""
     refuse_sheet(path, overwrite)
     picture = Image.fromarray(draw_sheet(data, on_image=on_image))
     with atomic_file(path) as file:
@@ -58,22 +59,22 @@ def write_sheet(
 
 
 def refuse_sheet(path: Path, overwrite: bool) -> None:
-    """An error where the sheet cannot be written; to ask before the long work."""
+    """Raise OutputError if the sheet cannot be written. Call it before the long work."""
     if path.suffix != ".png":
-        raise OutputError(f"{path.name!r} is no .png. Give --sheet look.png.")
+        raise OutputError(f"{path.name!r} is not a .png. Give --sheet look.png.")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists. Pass --overwrite to replace it, or give another --sheet.")
 
 
 def outlined(rgb: Rgb, labels: Labels) -> Rgb:
-    """A copy with the inner border of every object drawn."""
+    """Return a copy with the inner border of every object drawn."""
     drawn = rgb.copy()
     drawn[borders(labels)] = OUTLINE_RGB
     return drawn
 
 
 def borders(labels: Labels) -> NDArray[np.bool_]:
-    """(h, w): pixels of an object beside a pixel that is not of it; the image's edge is no border.
+    """Return (h, w) True at object pixels beside another object or background. The image edge is no border.
 
     >>> borders(np.array([[0, 1, 1, 2]], np.int32)).tolist()
     [[False, True, True, True]]
@@ -88,7 +89,7 @@ def borders(labels: Labels) -> NDArray[np.bool_]:
 
 
 def even_choice(count: int, most: int) -> list[int]:
-    """At most ``most`` of ``count`` numbers, evenly spread.
+    """Return at most ``most`` of ``count`` numbers, evenly spread.
 
     >>> even_choice(10, 4)
     [0, 3, 6, 9]

@@ -1,4 +1,4 @@
-"""How an image was made, by its colours."""
+"""Recognise from its colours how an image was made: stained, grey or fluorescence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from sac_wsi.datasets.sample import Rgb
 
-Modality = Literal["stained", "grey", "fluorescence"]
+ImageType = Literal["stained", "grey", "fluorescence"]
 
 LEAST_CHROMA = 5.0
 """Mean of max - min over R, G, B. Measured: grey images of DSB 2018 have 0, the palest H&E of MoNuSeg 7.8."""
@@ -17,13 +17,15 @@ LEAST_BRIGHTNESS = 60.0
 """Median of the mean of R, G, B. Measured: fluorescence (DSB 2018) to 44, the darkest H&E (MoNuSeg) 82."""
 
 
-def modality(rgb: Rgb) -> Modality:
-    """Stained tissue on a bright ground, the same without colour, or light on a dark ground.
+def image_type_of(rgb: Rgb) -> ImageType:
+    """Return stained (coloured on bright), grey (bright without colour) or fluorescence (bright on dark).
 
-    >>> modality(np.full((8, 8, 3), (180, 120, 190), np.uint8)), modality(np.zeros((8, 8, 3), np.uint8))
-    ('stained', 'fluorescence')
+    >>> image_type_of(np.full((8, 8, 3), (180, 120, 190), np.uint8))
+    'stained'
+    >>> image_type_of(np.zeros((8, 8, 3), np.uint8))
+    'fluorescence'
     """
-    # the median is that of the ground, which bright spots do not lift
+    # the median is that of the background, which bright spots do not change
     if float(np.median(rgb.sum(axis=2, dtype=np.int32))) / 3 < LEAST_BRIGHTNESS:
         return "fluorescence"
     chroma = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
@@ -31,5 +33,5 @@ def modality(rgb: Rgb) -> Modality:
 
 
 def is_stained(rgb: Rgb) -> bool:
-    """Whether that is stained tissue; coloured fluorescence is not, for it is dark."""
-    return modality(rgb) == "stained"
+    """Return whether the image shows stained tissue. Coloured fluorescence is dark, so it does not count."""
+    return image_type_of(rgb) == "stained"

@@ -1,4 +1,4 @@
-"""What a label map holds, counted."""
+"""Count the objects of a label map."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _EIGHT = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True)
-class Objects:
-    """``ids`` and their ``area_px``, in order; ``split`` are ids of more than one piece (corners connect)."""
+class ObjectCounts:
+    """Sorted ``ids`` with their ``area_px``; ``split``: ids with more than one piece (corners connect)."""
 
     ids: NDArray[np.int64]
     area_px: NDArray[np.int64]
     split: tuple[int, ...]
 
 
-def count_objects(labels: Labels) -> Objects:
+def count_objects(labels: Labels) -> ObjectCounts:
+    """Return ids and areas of the objects in (h, w) labels."""
     ids, dense = np.unique(labels, return_inverse=True)
     dense = dense.reshape(labels.shape)
     if ids[0] != 0:
@@ -34,4 +35,4 @@ def count_objects(labels: Labels) -> Objects:
     split = [
         int(ids[i]) for i, box in enumerate(boxes, 1) if box and ndimage.label(dense[box] == i, _EIGHT)[1] > 1
     ]
-    return Objects(ids[1:].astype(np.int64), area_px[1:], tuple(split))
+    return ObjectCounts(ids[1:].astype(np.int64), area_px[1:], tuple(split))

@@ -1,4 +1,4 @@
-"""A layout by its name, as the command line and the pipelines give it."""
+"""Open a dataset by the name of its layout."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from sac_wsi.datasets.sample import DataSet
 
-KINDS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
+LAYOUTS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
 
 _FEWEST_TO_SPLIT = 10
 
 
-def open_kind(
+def open_layout(
     kind: str,
     images: Path,
     labels: Path | None = None,
@@ -32,13 +32,24 @@ def open_kind(
     group_pattern: str = "",
     allow_missing: bool = False,
 ) -> DataSet:
-    """The set. ``mpp`` and ``group_pattern`` are for folders, whose layout does not tell them."""
+    """Open a dataset.
+
+    Args:
+        kind: Name of the layout, one of ``LAYOUTS``.
+        images: Folder or archive of the images.
+        labels: Folder of the labels, for layouts that have two folders.
+        mpp: Microns per pixel, for the layout folders only.
+        group_pattern: Finds the group in a file name, for the layout folders only.
+        allow_missing: Whether images without labels, and labels without image, are left out.
+    """
     if kind != "folders" and (mpp is not None or group_pattern):
-        raise DataError(f"mpp and group pattern are told by the layout {kind}; leave them away.")
+        raise DataError(f"The layout {kind} has its own mpp and groups; leave out --mpp and --group-pattern.")
     if kind in ("folders", "tnbc") and labels is None:
-        raise DataError(f"The layout {kind} needs two folders: give that of the labels, too (--labels DIR).")
+        raise DataError(
+            f"The layout {kind} needs two folders: give the folder of labels, too (--labels DIR)."
+        )
     if kind not in ("folders", "tnbc", "monuseg") and labels is not None:
-        raise DataError(f"The layout {kind} has its labels beside its images; leave --labels away.")
+        raise DataError(f"The layout {kind} has its labels beside its images; leave out --labels.")
     openers: dict[str, Callable[[], DataSet]] = {
         "monuseg": lambda: open_monuseg(images, labels, allow_missing=allow_missing),
         "tnbc": lambda: open_tnbc(images, labels or images, allow_missing=allow_missing),
@@ -50,10 +61,10 @@ def open_kind(
         "pack": lambda: Pack.open(images).as_dataset(),
     }
     if kind not in openers:
-        raise DataError(f"There is no layout {kind!r}. There are: {', '.join(KINDS)}.")
+        raise DataError(f"There is no layout {kind!r}. There are: {', '.join(LAYOUTS)}.")
     return openers[kind]()
 
 
 def _split_if_enough(data: DataSet) -> DataSet:
-    """A few images to look at are no set to learn from."""
+    """Split the dataset at random, unless it has too few images."""
     return split_at_random(data) if len(data) >= _FEWEST_TO_SPLIT else data
