@@ -95,7 +95,7 @@ def join(first: Path, second: Path, path: Path) -> None:
 def _card(name: str, size: ModelSize, one: Card, other: Card) -> Card:
     terms = terms_of(one.training, other.training)
     training = replace(terms, code_version=one.training.code_version)
-    use = replace(one.inference, way="prompter")
+    use = replace(one.inference, mode="prompter")
     return replace(one, name=name, size=size, inference=use, training=training, metrics={})
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sac_wsi.errors import CheckpointError, ConfigError
-from sac_wsi.model.checkpoint.inference import MOST_VIEWS, InferenceSettings
+from sac_wsi.model.checkpoint.inference import MOST_VIEWS, InferenceSettings, with_todays_names
 from sac_wsi.model.nets.sac import PIXEL_MEAN, PIXEL_STD
 from sac_wsi.model.nets.sizes import ModelSize
 from sac_wsi.settings.typed import build
@@ -85,11 +85,11 @@ def card_from_json(text: str, where: str) -> Card:
 
 
 def _of_today(use: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of use as older cards have them."""
-    now = dict(use)
+    """Return the inference settings of an older card as today's settings."""
+    now = with_todays_names(use)
     if isinstance(now.get("tta"), bool):  # all views or one
         now["tta"] = MOST_VIEWS if now["tta"] else 1
-    if "min_probability" not in now and now.get("way") != "instance":  # one name for two things
+    if "min_probability" not in now and now.get("mode") != "instance":  # one name for two things
         now["min_probability"] = now.pop("min_score", 0.0)
     if "centres" in now:  # thresholds, before centres were peaks
         now["centres"] = {key: now["centres"][key] for key in now["centres"] if key not in _OLD_CENTRES}

@@ -1,50 +1,62 @@
-"""How maps, points and masks become nuclei. A checkpoint brings the settings it was chosen with."""
+"""How maps, points and masks become nuclei. A checkpoint stores the settings it was validated with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.points.prompts import CentreSettings, PointSettings
+from sac_wsi.settings.checks import check_range
 
-Way = Literal["semantic", "instance", "prompter"]
-WAYS: tuple[Way, ...] = ("semantic", "instance", "prompter")
+Mode = Literal["semantic", "instance", "prompter"]
+MODES: tuple[Mode, ...] = ("semantic", "instance", "prompter")
 MOST_VIEWS = 8
 MOST_PROMPTS = 4096
-"""Of a tile, a person's first: noise in a map must not take a day to decode."""
+"""Prompts per tile, the user's first: a noisy map must not take a day to decode."""
+
+_FIRST_NAMES = {
+    "mode": "way",
+    "faint_probability": "faintest",
+    "label_offset_yx": "learnt_off_yx",
+    "min_prominence": "rise",
+}
+"""Names of settings before they were renamed. Hashes keep them: renaming a setting must not change the UUID
+of any nucleus. Cards written with them are still read."""
+_TODAYS_NAMES = {first: today for today, first in _FIRST_NAMES.items()}
 
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """From a tile to its nuclei.
+    """Settings from a tile to its nuclei.
 
-    way               semantic: all points in one decoder call, one foreground mask, split by watershed.
-                      instance: a decoder call for each positive point, a mask and a score for each nucleus.
-                      prompter: the U-Net's own maps, split by watershed.
-    mask_probability  above which a pixel is nucleus
-    faintest          semantic, prompter: a nucleus as probable as that ends where a clear one ends, at
-                      mask_probability as a part of its own height; 1: all end at mask_probability
-    negatives         instance: centres of the nearest neighbours that go along as negative points
-    window_cells      instance: side of the window of the embedding round a point; 0: all of it
-    multimask         instance: the best of SAM's three alternatives instead of its single answer
-    box_round         instance: a second call with the first mask's box
-    nms_iou           instance: masks that share more are one nucleus
-    min_score         instance: nuclei whose mask the model itself scores lower are dropped
-    min_probability   semantic, prompter: nuclei of a lower mean probability are dropped
-    min_area_um2      smaller objects are dropped
-    prompts_at_once   instance: prompts in one decoder call
-    tta               how many of a tile's eight turns and mirror images the prompter's maps are averaged
-                      over: better maps, for as many times the prompter's time
-    learnt_off_yx     pixels of the model's between nuclei and the outlines that it learnt, whichever way a
-                      tile is turned: the maps of all views are brought to where the first one's lie
+    mode               semantic: all points in one decoder call, one foreground mask, split by watershed.
+                       instance: one decoder call per positive point, a mask and a score per nucleus.
+                       prompter: the U-Net's own maps, split by watershed.
+    mask_probability   a pixel above this probability belongs to a nucleus
+    faint_probability  semantic, prompter: a nucleus whose probability peaks at this value or above is cut at
+                       mask_probability times its own peak; 1: every nucleus is cut at mask_probability
+    negatives          instance: centres of the nearest neighbours that are added as negative points
+    window_cells       instance: side of the window of the embedding around a point; 0: the whole embedding
+    multimask          instance: use the best of SAM's three masks instead of its single mask
+    box_round          instance: decode a second time with the box of the first mask
+    nms_iou            instance: masks with a larger IoU are one nucleus
+    min_score          instance: drop nuclei whose mask score is lower
+    min_probability    semantic, prompter: drop nuclei whose mean probability is lower
+    min_area_um2       drop smaller objects
+    prompts_at_once    instance: prompts in one decoder call
+    tta                number of the tile's eight rotations and reflections over which the prompter's maps are
+                       averaged; time grows with it
+    label_offset_yx    offset in pixels (y, x) of the training labels from the nuclei. It is the same however
+                       a tile is turned, so the maps of turned views are moved back before averaging
     """
 
-    way: Way = "semantic"
+    mode: Mode = "semantic"
     points: PointSettings = field(default_factory=PointSettings)
     centres: CentreSettings = field(default_factory=CentreSettings)
     mask_probability: float = 0.5
-    faintest: float = 1.0
+    faint_probability: float = 1.0
     negatives: int = 0
     window_cells: int = 16
     multimask: bool = False
@@ -55,19 +67,34 @@ class InferenceSettings:
     min_area_um2: float = 4.0
     prompts_at_once: int = 64
     tta: int = 1
-    learnt_off_yx: tuple[float, float] = (0.0, 0.0)
+    label_offset_yx: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        if self.way not in WAYS:
-            raise ConfigError(f"sac.way is {self.way!r}: needed {', '.join(WAYS)}.")
-        if not 1 <= self.tta <= MOST_VIEWS:
-            raise ConfigError(f"sac.tta is {self.tta}: needed 1 to {MOST_VIEWS}.")
-        for name in ("mask_probability", "faintest", "nms_iou", "min_score", "min_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"sac.{name} is {getattr(self, name)}: needed 0 to 1.")
-        if self.negatives < 0 or self.window_cells < 0 or self.min_area_um2 < 0 or self.prompts_at_once < 1:
-            raise ConfigError(
-                f"sac.negatives {self.negatives}, sac.window_cells {self.window_cells}, sac.min_area_um2 "
-                f"{self.min_area_um2}, sac.prompts_at_once {self.prompts_at_once}: needed at least 0, 0, "
-                "0, 1."
-            )
+        if self.mode not in MODES:
+            raise ConfigError(f"sac.mode is {self.mode!r}: needed {', '.join(MODES)}.")
+        check_range("sac.tta", self.tta, at_least=1, at_most=MOST_VIEWS)
+        for name in ("mask_probability", "faint_probability", "nms_iou", "min_score", "min_probability"):
+            check_range(f"sac.{name}", getattr(self, name), at_least=0, at_most=1)
+        for name, least in (
+            ("negatives", 0),
+            ("window_cells", 0),
+            ("min_area_um2", 0),
+            ("prompts_at_once", 1),
+        ):
+            check_range(f"sac.{name}", getattr(self, name), at_least=least)
+
+    def hashed(self) -> dict[str, Any]:
+        """Return the settings as nested mappings under the names that enter hashes."""
+        return _renamed(asdict(self), _FIRST_NAMES)
+
+
+def with_todays_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested settings of an older card under today's names."""
+    return _renamed(settings, _TODAYS_NAMES)
+
+
+def _renamed(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        names.get(key, key): _renamed(value, names) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+    }

@@ -47,15 +47,15 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Of a batch of tiles.
+class TileFeatures:
+    """Outputs of the networks for a batch of tiles.
 
-    embedding  (B, width, cells, cells); None where it was not asked for
-    maps       (B, maps, side, side) logits of the prompter; None without one
+    embedding        (B, width, cells, cells); None if it was not requested
+    prompter_logits  (B, maps, side, side); None if the model has no prompter
     """
 
     embedding: Tensor | None
-    maps: Tensor | None
+    prompter_logits: Tensor | None
 
 
 class SacModel(nn.Module):
@@ -80,28 +80,30 @@ class SacModel(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
     def use_pixels(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
-        """Another normalisation than SAM's own."""
+        """Replace SAM's own normalisation of RGB values."""
         for name, values in (("pixel_mean", mean), ("pixel_std", std)):
             self.get_buffer(name).copy_(torch.tensor(values).view(3, 1, 1))
 
     def normalise(self, rgb: Tensor) -> Tensor:
-        """(B, 3, side, side) from (B, 3, side, side) RGB values 0..255 of any type."""
+        """Normalise (B, 3, side, side) RGB values 0..255 of any type."""
         if rgb.ndim != 4 or rgb.shape[1] != 3:
             raise ValueError(f"tiles are {tuple(rgb.shape)}, needed (B, 3, side, side)")
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         return (rgb.to(mean.dtype) - mean) / std
 
-    def look(self, images: Tensor, *, embed: bool = True) -> Seen:
-        """What the networks see in normalised tiles; ``embed=False`` leaves the encoder out."""
+    def forward_features(self, images: Tensor, *, embed: bool = True) -> TileFeatures:
+        """Run prompter and encoder on normalised tiles; ``embed=False`` skips the encoder."""
         logits, features = None, None
         if self.prompter is not None:
             flat = images.contiguous(memory_format=torch.channels_last)
             logits, features = self.prompter.with_features(flat)
-        return Seen(self._encode(images, features) if embed else None, logits)
+        return TileFeatures(self._encode(images, features) if embed else None, logits)
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, width, cells, cells) embedding of normalised tiles."""
-        embedding = self.look(images).embedding if self.stem is not None else self._encode(images, None)
+        """Return the (B, width, cells, cells) embedding of normalised tiles."""
+        embedding = (
+            self._encode(images, None) if self.stem is None else self.forward_features(images).embedding
+        )
         assert embedding is not None
         return embedding
 
@@ -115,14 +117,14 @@ class SacModel(nn.Module):
         return encode_with(encoder, images, self.stem(features))
 
     def maps(self, images: Tensor) -> Tensor:
-        """(B, maps, side, side) logits of the prompter, which takes any multiple of 16."""
-        logits = self.look(images, embed=False).maps
+        """Return the prompter's (B, maps, side, side) logits; the side may be any multiple of 16."""
+        logits = self.forward_features(images, embed=False).prompter_logits
         if logits is None:
             raise ValueError(f"a model of family {self.size.family!r} has no prompter")
         return logits
 
     def position(self) -> Tensor:
-        """(1, width, cells, cells) what the decoder knows of place."""
+        """Return the (1, width, cells, cells) positional encoding of the decoder."""
         encoder: nn.Module = self._part("prompt_encoder")
         with torch.autocast(self.get_buffer("pixel_mean").device.type, enabled=False):
             return encoder.get_dense_pe()  # type: ignore[no-any-return, operator]
@@ -136,32 +138,39 @@ class SacModel(nn.Module):
         boxes: Tensor | None = None,
         mask_logits: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """One prompt set an image: (B, 4, 4 cells, 4 cells) mask logits and (B, 4) predicted IoU."""
+        """Decode one set of prompts per image.
+
+        Returns:
+            Mask logits (B, 4, 4 cells, 4 cells) and predicted IoU (B, 4).
+        """
         prompted = embed_prompts(
             self._part("prompt_encoder"), xy, labels, boxes=boxes, mask_logits=mask_logits
         )
         return decode(self._part("mask_decoder"), embedding, self.position(), prompted)
 
-    def semantic(self, embedding: Tensor, xy: Tensor, labels: Tensor, said: Tensor | None = None) -> Tensor:
-        """(B, 1, tile, tile) logits of the foreground mask, from all points of a tile at once.
+    def semantic(
+        self, embedding: Tensor, xy: Tensor, labels: Tensor, prompter_logits: Tensor | None = None
+    ) -> Tensor:
+        """Return (B, 1, tile, tile) logits of the foreground mask, from all points of a tile at once.
 
-        ``said`` (B, tile, tile) are the prompter's logits, where masks correct them.
+        ``prompter_logits`` (B, tile, tile) are given to a model whose masks correct them.
         """
-        prompt = None if said is None else mask_prompt(said, embedding.shape[-1])
+        prompt = None if prompter_logits is None else mask_prompt(prompter_logits, embedding.shape[-1])
         masks, _ = self.decode(embedding, xy, labels, mask_logits=prompt)
         logits = to_tile(masks[:, :1], self.size.tile_px)
-        return logits if said is None else said[:, None].float() + logits
+        return logits if prompter_logits is None else prompter_logits[:, None].float() + logits
 
     def forward(self, images: Tensor, xy: Tensor, labels: Tensor) -> Tensor:
-        """(B, 1, tile, tile) logits of the semantic mask of normalised tiles."""
+        """Return (B, 1, tile, tile) logits of the semantic mask of normalised tiles."""
         if not self.size.over_prompter:
             return self.semantic(self.encode(images), xy, labels)
-        seen = self.look(images)
-        assert seen.embedding is not None
-        assert seen.maps is not None
-        return self.semantic(seen.embedding, xy, labels, seen.maps[:, 0])
+        found = self.forward_features(images)
+        assert found.embedding is not None
+        assert found.prompter_logits is not None
+        return self.semantic(found.embedding, xy, labels, found.prompter_logits[:, 0])
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the names and parameters that are trained."""
         return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
 
     def _part(self, name: str) -> nn.Module:

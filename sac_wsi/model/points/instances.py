@@ -63,15 +63,16 @@ def seeded_watershed(
 
 
 def at_own_height(
-    labels: NDArray[np.int32], prob: NDArray[np.float32], share: float, faintest: float
+    labels: NDArray[np.int32], prob: NDArray[np.float32], share: float, faint_probability: float
 ) -> NDArray[np.int32]:
-    """The labels (h, w) without the pixels of each that are not above ``share`` of its own height.
+    """Remove from each object the pixels that are not above ``share`` of its own height. Labels are (h, w).
 
-    That is what nine of ten of its pixels do not exceed, at least ``faintest``. One cut for all would draw
-    faint nuclei too small, or clear ones too large. Labels may be left in pieces, and none at all.
+    The height of an object is the value that nine of ten of its pixels do not exceed, at least
+    ``faint_probability``. One threshold for all would draw faint nuclei too small, or clear ones too large.
+    Labels may be left in pieces or vanish.
     """
     flat, owner = object_pixels(labels)
-    height = np.maximum(_ninth_tenth(prob.ravel()[flat], owner), faintest)
+    height = np.maximum(_ninth_tenth(prob.ravel()[flat], owner), faint_probability)
     kept = labels.copy()
     kept.ravel()[flat[prob.ravel()[flat] <= share * height[owner]]] = 0
     return kept

@@ -11,7 +11,6 @@ deep a pixel lies in its object (``depth_px``). All positions are pixel indices 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +29,12 @@ from sac_wsi.nuclei.label_maps import (
     sequential,
     share_of_most,
 )
+from sac_wsi.settings.checks import check_range
 
 MOST_POINTS = 256
 """Positive points, and again negative points, that a tile may have; the paper's Table 5 ends here too."""
 
-WAYS = ("O", "R")
+MODES = ("O", "R")
 
 MAP_NAMES = ("foreground", "centre", "boundary")
 BOUNDARY = MAP_NAMES.index("boundary")
@@ -79,59 +79,45 @@ class Points:
 class PointSettings:
     """The points of ``select``.
 
-    way       "O": centres of connected regions, the largest first; "R": random pixels
+    mode      "O": centres of connected regions, the largest first; "R": random pixels
     tau       a pixel counts above this probability; below 0.5 it may count as nucleus and as background
     positive  most points on nuclei
     negative  most points on background
     seed      of the random generator that the caller makes
     """
 
-    way: str = "O"
+    mode: str = "O"
     tau: float = 0.5
     positive: int = 64
     negative: int = 64
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.way not in WAYS:
+        if self.mode not in MODES:
             raise ConfigError(
-                f"sac.points.way is {self.way!r}: needed {' or '.join(WAYS)}. Set sac.points.way=O."
+                f"sac.points.mode is {self.mode!r}: needed {' or '.join(MODES)}. Set sac.points.mode=O."
             )
-        _check_threshold("sac.points.tau", self.tau)
+        check_range("sac.points.tau", self.tau, at_least=0, below=1)
         for name in ("positive", "negative"):
-            count = getattr(self, name)
-            if not 0 <= count <= MOST_POINTS:
-                raise ConfigError(
-                    f"sac.points.{name} is {count}: needed 0 to {MOST_POINTS}. Set "
-                    f"sac.points.{name}={MOST_POINTS}."
-                )
-        if self.seed < 0:
-            raise ConfigError(f"sac.points.seed is {self.seed}: needed 0 or more. Set sac.points.seed=0.")
+            check_range(f"sac.points.{name}", getattr(self, name), at_least=0, at_most=MOST_POINTS)
+        check_range("sac.points.seed", self.seed, at_least=0)
 
 
 @dataclass(frozen=True)
 class CentreSettings:
     """From three maps to one centre for each nucleus.
 
-    foreground  a centre lies where that map is above this
-    rise        the mean of the other two maps falls at least so far from one nucleus's centre on the way to
-                the next: less finds more nuclei in a clump, and more that are parts of one
+    foreground      a centre lies where the foreground map is above this probability
+    min_prominence  the mean of the other two maps falls by at least this much between one nucleus's centre
+                    and the next. A smaller value finds more nuclei in a clump, and splits more nuclei
     """
 
     foreground: float = 0.5
-    rise: float = 0.07
+    min_prominence: float = 0.07
 
     def __post_init__(self) -> None:
-        _check_threshold("sac.centres.foreground", self.foreground)
-        if not _LEAST_RISE <= self.rise <= 1:
-            raise ConfigError(
-                f"sac.centres.rise is {self.rise}: needed {_LEAST_RISE} to 1. Set sac.centres.rise=0.07."
-            )
-
-
-def _check_threshold(name: str, value: float) -> None:
-    if not (math.isfinite(value) and 0 <= value < 1):
-        raise ConfigError(f"{name} is {value}: needed a probability from 0 to below 1. Set {name}=0.5.")
+        check_range("sac.centres.foreground", self.foreground, at_least=0, below=1)
+        check_range("sac.centres.min_prominence", self.min_prominence, at_least=_LEAST_RISE, at_most=1)
 
 
 # --- points --------------------------------------------------------------------------------------
@@ -144,16 +130,16 @@ def select(prob: NDArray[np.float32], settings: PointSettings, rng: np.random.Ge
     there are fewer regions ("O") or pixels ("R").
     """
     nucleus, background = prob > settings.tau, 1 - prob > settings.tau
-    positive = Points.at(_spots(nucleus, settings.way, settings.positive, rng), True)
-    negative = Points.at(_spots(background, settings.way, settings.negative, rng), False)
+    positive = Points.at(_spots(nucleus, settings.mode, settings.positive, rng), True)
+    negative = Points.at(_spots(background, settings.mode, settings.negative, rng), False)
     return positive.concat(negative)
 
 
-def _spots(mask: NDArray[np.bool_], way: str, most: int, rng: np.random.Generator) -> NDArray[np.int32]:
+def _spots(mask: NDArray[np.bool_], mode: str, most: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """(N, 2) y, x; at most ``most`` of the mask."""
     if most == 0:
         return np.zeros((0, 2), np.int32)
-    if way == "O":
+    if mode == "O":
         return region_centres(mask)[:most]
     return random_pixels(mask, most, rng)
 
@@ -197,7 +183,7 @@ def nucleus_centres(maps: NDArray[np.float32], settings: CentreSettings) -> NDAr
     relief = ndimage.gaussian_filter((centre + boundary) / 2, _SMOOTH_PX, mode="nearest")
     # whole steps: rounding in the last digit must not decide what is a peak
     height = np.rint(relief * _STEPS).astype(np.int32)
-    tops = peaks(height, foreground > settings.foreground, round(settings.rise * _STEPS))
+    tops = peaks(height, foreground > settings.foreground, round(settings.min_prominence * _STEPS))
     centre_yx, _ = label_centres(tops)
     return centre_yx[np.lexsort((centre_yx[:, 1], centre_yx[:, 0]))]
 

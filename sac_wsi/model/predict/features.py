@@ -88,7 +88,10 @@ class Features:
 def features(
     runner: Runner, tiles: Sequence[NDArray[np.uint8]], settings: InferenceSettings
 ) -> list[Features]:
-    """Of one batch. Tiles are (h, w, 3), at most of the model's size; smaller ones are mirrored to it."""
+    """Compute the features of one batch.
+
+    Tiles are (h, w, 3), at most as large as the model's tile; smaller ones are mirrored to its size.
+    """
     model, side = runner.model, runner.model.size.tile_px
     pixels = np.zeros((runner.batch, side, side, 3), np.uint8)
     for i, tile in enumerate(tiles):
@@ -101,34 +104,35 @@ def features(
         pixels[i] = np.pad(tile, ((0, side - height), (0, side - width), (0, 0)), mode="symmetric")
     with torch.inference_mode(), runner.arithmetic():
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
-        seen = model.look(images, embed=settings.way != "prompter")
-        maps = None if seen.maps is None else seen.maps.float().sigmoid()
+        found = model.forward_features(images, embed=settings.mode != "prompter")
+        logits = found.prompter_logits
+        maps = None if logits is None else logits.float().sigmoid()
         if maps is not None and settings.tta > 1:
-            maps = _averaged(model, images, maps, settings.tta, settings.learnt_off_yx)
-    told = None if maps is None else maps.cpu().numpy()
+            maps = _averaged(model, images, maps, settings.tta, settings.label_offset_yx)
+    host_maps = None if maps is None else maps.cpu().numpy()
     return [
         Features(
-            embedding=None if seen.embedding is None else seen.embedding[i : i + 1],
-            maps=None if told is None else told[i],
+            embedding=None if found.embedding is None else found.embedding[i : i + 1],
+            maps=None if host_maps is None else host_maps[i],
         )
         for i in range(len(tiles))
     ]
 
 
 _VIEWS = ((0, False), (2, False), (1, True), (3, True), (1, False), (3, False), (0, True), (2, True))
-"""Quarter turns, mirrored before or not: the square's symmetries, the first ones as unlike as can be."""
+"""Symmetries of the square as (quarter turns, mirrored first); the first ones differ most."""
 
 
 def _averaged(
-    model: SacModel, images: Tensor, maps: Tensor, views: int, off_yx: tuple[float, float]
+    model: SacModel, images: Tensor, maps: Tensor, views: int, offset_yx: tuple[float, float]
 ) -> Tensor:
-    """The mean of the ``maps`` and those of the tiles in other symmetries of the square."""
+    """Average ``maps`` with the maps of the tiles in other symmetries of the square."""
     for quarters, mirrored in _VIEWS[1:views]:
         seen = model.maps(_moved(images, quarters, mirrored)).float().sigmoid()
         seen = _moved_back(seen, quarters, mirrored)
-        if any(off_yx):
-            there_yx = _direction_back(off_yx, quarters, mirrored)
-            seen = _shifted(seen, off_yx[0] - there_yx[0], off_yx[1] - there_yx[1])
+        if any(offset_yx):
+            there_yx = _direction_back(offset_yx, quarters, mirrored)
+            seen = _shifted(seen, offset_yx[0] - there_yx[0], offset_yx[1] - there_yx[1])
         maps = maps + seen
     return maps / views
 
@@ -143,16 +147,16 @@ def _moved_back(maps: Tensor, quarters: int, mirrored: bool) -> Tensor:
     return torch.rot90(turned, -quarters, (2, 3))
 
 
-def _direction_back(off_yx: tuple[float, float], quarters: int, mirrored: bool) -> tuple[float, float]:
-    """Where an arrow points after ``_moved_back``."""
-    y, x = off_yx[0], -off_yx[1] if mirrored else off_yx[1]
+def _direction_back(offset_yx: tuple[float, float], quarters: int, mirrored: bool) -> tuple[float, float]:
+    """Return an offset (y, x) after ``_moved_back``."""
+    y, x = offset_yx[0], -offset_yx[1] if mirrored else offset_yx[1]
     for _ in range(quarters):
         y, x = x, -y
     return y, x
 
 
 def _shifted(maps: Tensor, down: float, right: float) -> Tensor:
-    """Moved by parts of a pixel too; the edge stands for what lies beyond it."""
+    """Shift maps, also by fractions of a pixel; pixels beyond the edge repeat it."""
     height, width = maps.shape[2:]
     place = maps.new_tensor([[[1, 0, -2 * right / width], [0, 1, -2 * down / height]]])
     # positions in bf16 would be a whole pixel out
@@ -161,8 +165,8 @@ def _shifted(maps: Tensor, down: float, right: float) -> Tensor:
         return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
-def said_by_prompter(runner: Runner, features: Features) -> Tensor | None:
-    """(1, side, side) logits of the foreground, for a model whose masks correct them; None for others."""
+def foreground_logits(runner: Runner, features: Features) -> Tensor | None:
+    """Return (1, side, side) prompter logits if the model's masks correct them, else None."""
     if not runner.model.size.over_prompter:
         return None
     assert features.maps is not None
@@ -170,7 +174,7 @@ def said_by_prompter(runner: Runner, features: Features) -> Tensor | None:
 
 
 def resolve(device: str, precision: str) -> tuple[str, str]:
-    """``auto`` settled: CUDA where there is one, bf16 where the device computes in it."""
+    """Replace ``auto``: CUDA if there is one, bf16 if the device computes in it."""
     has_cuda = torch.cuda.is_available()
     if device == "auto":
         device = "cuda" if has_cuda else "cpu"
@@ -181,14 +185,14 @@ def resolve(device: str, precision: str) -> tuple[str, str]:
 
 
 def _cpu_has_bf16() -> bool:
-    """Elsewhere bf16 would be taken apart and slower than float32."""
+    """Return whether the CPU computes in bf16; on others bf16 is emulated and slower than float32."""
     tell: Callable[[], Mapping[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
-    told = tell()  # nothing, before torch 2.12
-    return any(told.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    capabilities = tell()  # empty before torch 2.12
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def make_runner(model: SacModel, device: str, precision: str) -> Runner:
-    """Of a model that only answers from now on: LoRA's updates and batch norms are folded in, in place."""
+    """Prepare a model for inference: fold LoRA's updates and batch norms into it, in place."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
     if model.image_encoder is not None:

@@ -16,7 +16,7 @@ from sac_wsi.model.nets.over_prompter import cut, mask_prompt, nucleus_prior
 from sac_wsi.model.nets.sac import cell_px, to_tile
 from sac_wsi.model.points.instances import mask_nms
 from sac_wsi.model.points.prompts import neighbours
-from sac_wsi.model.predict.features import Features, Runner, said_by_prompter
+from sac_wsi.model.predict.features import Features, Runner, foreground_logits
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.masks import nuclei_from_masks
 
@@ -93,7 +93,7 @@ class _Prior:
 def _prior(
     runner: Runner, features: Features, basins: NDArray[np.int32], centres_yx: NDArray[np.int32]
 ) -> _Prior:
-    foreground = said_by_prompter(runner, features)
+    foreground = foreground_logits(runner, features)
     assert foreground is not None
     side = foreground.shape[-1]
     tile = np.zeros((1, side, side), np.int32)
@@ -142,7 +142,7 @@ def _decode(
 
         side = window * cell
         mask_logits = None if prior is None else mask_prompt(prior.foreground, embedding.shape[-1])
-        said = None if prior is None else prior.on_windows(owner, corners * cell, side)
+        prompter_logits = None if prior is None else prior.on_windows(owner, corners * cell, side)
 
         def ask(boxes: Tensor | None = None) -> tuple[Tensor, Tensor]:
             prompted = embed_prompts(encoder, points, kinds, boxes=boxes, mask_logits=mask_logits)
@@ -151,7 +151,9 @@ def _decode(
             )
             logits, iou = _choose(logits, iou, settings.multimask)
             pixels = to_tile(logits[:, None], side)[:, 0]
-            return (pixels if said is None else pixels + said) > _least_logit(settings.mask_probability), iou
+            return (pixels if prompter_logits is None else pixels + prompter_logits) > _least_logit(
+                settings.mask_probability
+            ), iou
 
         masks, iou = ask()
         if settings.box_round:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,13 +43,13 @@ class SacSegmenter:
     person: PersonPoints = field(default_factory=PersonPoints)
 
     def __post_init__(self) -> None:
-        size, way = self.header.card.size, self.settings.way
-        if size.family == "unet" and way != "prompter":
-            raise ConfigError(f"{self.name} is a U-Net alone: needed sac.way=prompter, found {way}.")
+        size, mode = self.header.card.size, self.settings.mode
+        if size.family == "unet" and mode != "prompter":
+            raise ConfigError(f"{self.name} is a U-Net alone: needed sac.mode=prompter, found {mode}.")
         if size.family == "sam" and self.settings.tta > 1:
             raise ConfigError(f"{self.name} has no prompter, whose maps --tta averages: leave it out.")
-        if size.family == "sam" and way == "prompter":
-            raise ConfigError(f"{self.name} has no prompter: pass --set sac.way=semantic or instance.")
+        if size.family == "sam" and mode == "prompter":
+            raise ConfigError(f"{self.name} has no prompter: pass --set sac.mode=semantic or instance.")
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class SacSegmenter:
 
     @property
     def fingerprint(self) -> str:
-        how = {"device": self.device, "precision": self.precision, **asdict(self.settings)}
+        how = {"device": self.device, "precision": self.precision, **self.settings.hashed()}
         digest = hashlib.sha256(self.header.identity.encode())
         digest.update(json.dumps(how, sort_keys=True).encode())
         digest.update(self.person.yx.tobytes() + self.person.positive.tobytes())

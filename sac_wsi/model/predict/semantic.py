@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from sac_wsi.model.points.instances import at_own_height, seeded_watershed
 from sac_wsi.model.points.prompts import BOUNDARY, Points, nucleus_centres
-from sac_wsi.model.predict.features import Features, Runner, said_by_prompter
+from sac_wsi.model.predict.features import Features, Runner, foreground_logits
 from sac_wsi.nuclei.label_maps import label_centres, region_centres
 from sac_wsi.nuclei.masks import nuclei_from_labels
 
@@ -27,12 +27,12 @@ def semantic_probability(runner: Runner, features: Features, points: Points) -> 
     """(tile, tile), from all points in one decoder call; without points the decoder answers on its own."""
     model = runner.model
     assert features.embedding is not None
-    said = said_by_prompter(runner, features)
+    prompter_logits = foreground_logits(runner, features)
     with torch.inference_mode(), runner.arithmetic():
         xy = torch.from_numpy(points.xy).to(runner.device)[None]
         labels = torch.from_numpy(points.positive.astype(np.int64)).to(runner.device)[None]
         probability: Probability = (
-            model.semantic(features.embedding, xy, labels, said).sigmoid()[0, 0].cpu().numpy()
+            model.semantic(features.embedding, xy, labels, prompter_logits).sigmoid()[0, 0].cpu().numpy()
         )
     return probability
 
@@ -69,12 +69,12 @@ def basins_of(
     seeds_yx: NDArray[np.int32],
     settings: InferenceSettings,
     mpp: float,
-    faintest: float = 1.0,
+    faint_probability: float = 1.0,
 ) -> NDArray[np.int32]:
     """The foreground (h, w) cut into nuclei 1..n, along the valleys of the prompter's boundary map if any."""
     return seeded_watershed(
         probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
-        probability > settings.mask_probability * faintest,
+        probability > settings.mask_probability * faint_probability,
         seeds_yx,
         min_area_px=_least_area_px(settings, mpp),
     )
@@ -100,8 +100,8 @@ def split(
 
     Of a label in pieces the largest is the mask.
     """
-    labels = basins_of(probability, maps, seeds_yx, settings, mpp, settings.faintest)
-    labels = at_own_height(labels, probability, settings.mask_probability, settings.faintest)
+    labels = basins_of(probability, maps, seeds_yx, settings, mpp, settings.faint_probability)
+    labels = at_own_height(labels, probability, settings.mask_probability, settings.faint_probability)
     count = int(labels.max(initial=0))
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)[1:]

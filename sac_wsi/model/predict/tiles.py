@@ -77,10 +77,10 @@ def _nuclei(
     corner, shape = (tile.read.y0, tile.read.x0), (tile.rgb.shape[0], tile.rgb.shape[1])
     maps = None if found.maps is None else found.maps[:, : shape[0], : shape[1]]
     seeds = with_persons(seeds_of(maps, settings), person.yx[person.positive], maps)
-    if settings.way == "prompter":
+    if settings.mode == "prompter":
         assert maps is not None
         nuclei = split(maps[0], maps, seeds, corner, settings, mpp)
-    elif settings.way == "semantic":
+    elif settings.mode == "semantic":
         points = _semantic_points(settings, maps, person, corner)
         probability = semantic_probability(runner, found, points)[: shape[0], : shape[1]]
         nuclei = split(probability, maps, seeds, corner, settings, mpp)

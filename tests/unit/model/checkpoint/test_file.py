@@ -22,7 +22,7 @@ def card(make_model):
         size=make_model().size,
         mpp=0.25,
         mpp_range=(0.2, 0.5),
-        inference=InferenceSettings(way="semantic", points=PointSettings(positive=7)),
+        inference=InferenceSettings(mode="semantic", points=PointSettings(positive=7)),
         training=Training(data=("none",), licence="CC0-1.0", steps=3),
         metrics={"dice": 0.5},
     )
@@ -151,13 +151,34 @@ def test_a_card_from_before_there_were_views(card):
     assert card_from_json(json.dumps(values), "here").mpp == card.mpp
 
 
-@pytest.mark.parametrize("way", ["prompter", "semantic", "instance"])
-def test_a_card_from_when_all_ways_had_one_least_score(card, way):
+@pytest.mark.parametrize("mode", ["prompter", "semantic", "instance"])
+def test_older_cards_have_one_min_score_for_all_modes(card, mode):
     values = json.loads(card.to_json())
     del values["inference"]["min_probability"]
-    values["inference"] |= {"way": way, "min_score": 0.4}
+    values["inference"] |= {"mode": mode, "min_score": 0.4}
     use = card_from_json(json.dumps(values), "here").inference
-    assert (use.min_score, use.min_probability) == ((0.4, 0.0) if way == "instance" else (0.0, 0.4))
+    assert (use.min_score, use.min_probability) == ((0.4, 0.0) if mode == "instance" else (0.0, 0.4))
+
+
+def test_settings_of_older_cards_are_read_under_todays_names(card):
+    values = json.loads(card.to_json())
+    use = values["inference"]
+    use |= {"way": "instance", "faintest": 0.6, "learnt_off_yx": [-0.5, 0.5]}
+    use["centres"]["rise"], use["points"]["way"] = 0.2, "R"
+    for section, name in ((use, "mode"), (use, "faint_probability"), (use, "label_offset_yx")):
+        del section[name]
+    del use["centres"]["min_prominence"], use["points"]["mode"]
+    read = card_from_json(json.dumps(values), "here").inference
+    assert (read.mode, read.faint_probability, read.label_offset_yx) == ("instance", 0.6, (-0.5, 0.5))
+    assert (read.centres.min_prominence, read.points.mode) == (0.2, "R")
+
+
+def test_renamed_settings_enter_hashes_under_their_first_names():
+    """A new name of a setting must not change the UUID of any nucleus."""
+    hashed = InferenceSettings(mode="prompter").hashed()
+    assert hashed["way"] == "prompter"
+    assert {"faintest", "learnt_off_yx"} <= set(hashed)
+    assert (hashed["points"]["way"], hashed["centres"]["rise"]) == ("O", 0.07)
 
 
 def test_a_card_from_when_centres_had_thresholds(card):

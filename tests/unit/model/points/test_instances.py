@@ -156,14 +156,14 @@ def test_an_empty_mask_has_no_pieces():
 
 
 @given(clumps(), st.floats(0.05, 1), st.floats(0.05, 1))
-def test_each_nucleus_ends_at_its_share_of_its_own_height(clump, share, faintest):
+def test_each_nucleus_ends_at_its_share_of_its_own_height(clump, share, faint_probability):
     prob, mask, seeds_yx = clump
     labels = seeded_watershed(prob, mask, seeds_yx, min_area_px=1)
-    kept = at_own_height(labels, prob, share, faintest)
+    kept = at_own_height(labels, prob, share, faint_probability)
     expected = np.zeros_like(labels)
     for label in range(1, labels.max() + 1):
         here = labels == label
-        height = max(np.quantile(prob[here], 0.9, method="lower"), np.float32(faintest))
+        height = max(np.quantile(prob[here], 0.9, method="lower"), np.float32(faint_probability))
         expected[here & (prob > np.float32(share) * height)] = label
     assert np.mean(kept != expected) <= 0.01  # rounding on the cut
 

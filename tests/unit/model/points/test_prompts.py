@@ -155,12 +155,12 @@ def test_points_are_x_before_y_in_float32_and_join_in_order():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"way": "o"}, "points.way is 'o': needed O or R. Set sac.points.way=O."),
-        ({"tau": 1.0}, "points.tau is 1.0.*Set sac.points.tau=0.5"),
+        ({"mode": "o"}, "points.mode is 'o': needed O or R. Set sac.points.mode=O."),
+        ({"tau": 1.0}, "points.tau is 1.0: needed at least 0 and below 1"),
         ({"tau": float("nan")}, "points.tau is nan"),
         (
             {"positive": MOST_POINTS + 1},
-            "points.positive is 257: needed 0 to 256. Set sac.points.positive=256",
+            "points.positive is 257: needed at least 0 and at most 256",
         ),
         ({"negative": -1}, "points.negative is -1"),
         ({"seed": -1}, "points.seed is -1"),
@@ -173,7 +173,10 @@ def test_wrong_point_settings_are_refused_by_name(wrong, told):
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"foreground": -0.1}, "centres.foreground is -0.1"), ({"rise": 0.0}, "centres.rise is 0.0")],
+    [
+        ({"foreground": -0.1}, "centres.foreground is -0.1"),
+        ({"min_prominence": 0.0}, "centres.min_prominence is 0.0"),
+    ],
 )
 def test_wrong_centre_settings_are_refused_by_name(wrong, told):
     with pytest.raises(ConfigError, match=told):
@@ -227,7 +230,7 @@ def test_two_experts_differ_and_one_repeats_itself():
 )
 def test_nucleus_centres_are_on_the_foreground_one_for_each_peak_in_reading_order(depth, inside, rise):
     foreground = np.where(inside, np.float32(0.6), np.float32(0.5))  # on the threshold is not above it
-    found = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(rise=rise))
+    found = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(min_prominence=rise))
     assert found.dtype == np.int32
     assert inside[found[:, 0], found[:, 1]].all()
     assert found.tolist() == sorted(found.tolist())
@@ -235,7 +238,7 @@ def test_nucleus_centres_are_on_the_foreground_one_for_each_peak_in_reading_orde
     relief = ndimage.gaussian_filter(depth, _SMOOTH_PX, mode="nearest")
     height = np.rint(relief * _STEPS).astype(np.int32)
     assert len(found) == peaks(height, inside, round(rise * _STEPS)).max(initial=0) >= regions
-    fewer = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(rise=1.0))
+    fewer = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(min_prominence=1.0))
     assert len(fewer) == regions
 
 

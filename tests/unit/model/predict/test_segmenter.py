@@ -10,7 +10,7 @@ from sac_wsi.geometry import Box
 from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import read_header, save_checkpoint
 from sac_wsi.model.checkpoint.inference import InferenceSettings
-from sac_wsi.model.nets.sac import SacModel, Seen
+from sac_wsi.model.nets.sac import SacModel, TileFeatures
 from sac_wsi.model.predict.features import Runner, features
 from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.model.predict.semantic import split, with_persons
@@ -19,7 +19,7 @@ from sac_wsi.tiling.segmenter import RgbTile
 
 @pytest.fixture
 def make_segmenter(make_model, tmp_path):
-    def make(way="semantic", family="sac", maps=3, **settings):
+    def make(mode="semantic", family="sac", maps=3, **settings):
         model = make_model(family, maps=maps)
         if model.prompter is not None:
             # half of the pixels on either side of the thresholds: something to prompt with
@@ -27,11 +27,11 @@ def make_segmenter(make_model, tmp_path):
                 images = model.normalise(torch.from_numpy(pixels(64, 64)[None]).permute(0, 3, 1, 2))
                 for channel, level in enumerate(model.maps(images).mean(dim=(0, 2, 3))):
                     model.prompter.out.bias[channel] -= level
-        inference = InferenceSettings(way=way, min_area_um2=0.5, **settings)
+        inference = InferenceSettings(mode=mode, min_area_um2=0.5, **settings)
         card = Card(
             name="nano", size=model.size, mpp=0.5, mpp_range=(0.2, 0.6), halo_um=4.0, inference=inference
         )
-        path = tmp_path / f"{way}-{family}.safetensors"
+        path = tmp_path / f"{mode}-{family}.safetensors"
         save_checkpoint(path, model, card)
         return SacSegmenter(path, read_header(path), inference)
 
@@ -48,7 +48,7 @@ def tile(y=0, x=0, height=64, width=64):
     return RgbTile(pixels(height, width), Box(y, x, y + height, x + width))
 
 
-WAYS = ("semantic", "instance", "prompter")
+MODES = ("semantic", "instance", "prompter")
 
 
 def same(a, b):
@@ -57,9 +57,9 @@ def same(a, b):
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_tiles_answer_does_not_depend_on_its_companions(make_segmenter, way):
-    segmenter = make_segmenter(way)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tiles_answer_does_not_depend_on_its_companions(make_segmenter, mode):
+    segmenter = make_segmenter(mode)
     tiles = [tile(), tile(64, 64), tile(128, 0, 40, 64)]
     together = segmenter.segment(tiles)
     assert sum(len(nuclei) for nuclei in together) > 0
@@ -68,10 +68,10 @@ def test_a_tiles_answer_does_not_depend_on_its_companions(make_segmenter, way):
         assert same(nuclei, pickle.loads(pickle.dumps(segmenter)).segment([each])[0])  # noqa: S301
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_nuclei_lie_on_their_tile_also_at_the_edge_of_a_slide(make_segmenter, way):
+@pytest.mark.parametrize("mode", MODES)
+def test_nuclei_lie_on_their_tile_also_at_the_edge_of_a_slide(make_segmenter, mode):
     at = tile(640, 320, 37, 23)
-    found = make_segmenter(way).segment([at])[0]
+    found = make_segmenter(mode).segment([at])[0]
     assert len(found)
     assert (found.box[:, :2] >= [640, 320]).all()
     assert (found.box[:, 2:] <= [677, 343]).all()
@@ -125,9 +125,9 @@ def test_a_persons_points_are_prompts_and_vetoes(make_segmenter):
 
 def test_points_on_the_rims_of_a_tile(make_segmenter):
     at = tile(100, 200)
-    for way in ("semantic", "instance", "prompter"):
+    for mode in ("semantic", "instance", "prompter"):
         for y, x in ((100, 200), (163, 263), (164, 264), (99, 199), (163, 200)):
-            asked = make_segmenter(way).with_points(np.array([[y, x]]), np.array([True]))
+            asked = make_segmenter(mode).with_points(np.array([[y, x]]), np.array([True]))
             asked.segment([at])
 
 
@@ -185,9 +185,9 @@ def test_cuda_where_there_is_none(make_segmenter):
         replace(make_segmenter("semantic"), device="cuda").segment([tile()])
 
 
-@pytest.mark.parametrize("way", ["semantic", "prompter"])
-def test_bf16_finds_nearly_the_same(make_segmenter, way):
-    at, segmenter = tile(), make_segmenter(way)
+@pytest.mark.parametrize("mode", ["semantic", "prompter"])
+def test_bf16_finds_nearly_the_same(make_segmenter, mode):
+    at, segmenter = tile(), make_segmenter(mode)
     plain = segmenter.segment([at])[0]
     mixed = replace(segmenter, precision="bf16").segment([at])[0]
     assert plain.area_px.sum() == pytest.approx(mixed.area_px.sum(), rel=0.1)
@@ -200,17 +200,17 @@ def test_the_prompters_way_leaves_the_encoder_alone(make_segmenter, monkeypatch)
     assert same(segmenter.segment([tile()])[0], expected[0])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_averaged_maps_turn_with_the_tile(make_model, way, quarters, mirrored):
+def test_averaged_maps_turn_with_the_tile(make_model, mode, quarters, mirrored):
     def turned(image):
         image = np.rot90(image, quarters)
         return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
 
     runner = Runner(make_model(maps=3), "cpu", False)
     rgb = pixels(64, 64)
-    settings = InferenceSettings(way=way, tta=8)
+    settings = InferenceSettings(mode=mode, tta=8)
     (straight,), (moved,) = (features(runner, [image], settings) for image in (rgb, turned(rgb)))
     for one, other in zip(straight.maps, moved.maps, strict=True):
         np.testing.assert_allclose(other, turned(one), atol=1e-5)
@@ -221,7 +221,7 @@ def test_two_views_are_a_tile_and_its_half_turn(make_model):
 
     def maps(image, views):
         [found] = features(
-            runner, [np.ascontiguousarray(image)], InferenceSettings(way="prompter", tta=views)
+            runner, [np.ascontiguousarray(image)], InferenceSettings(mode="prompter", tta=views)
         )
         return found.maps
 
@@ -230,27 +230,27 @@ def test_two_views_are_a_tile_and_its_half_turn(make_model):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize("off_yx", [(0.0, 0.0), (2.0, 0.0), (-1.0, -3.0)])
-def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeypatch, off_yx, precision):
+@pytest.mark.parametrize("offset_yx", [(0.0, 0.0), (2.0, 0.0), (-1.0, -3.0)])
+def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeypatch, offset_yx, precision):
     """However a tile is turned, such a model draws them as far up or to the left."""
 
     def beside(self, images, embed=True):
-        return Seen(None, images[:, :1].roll([int(off) for off in off_yx], (2, 3)))
+        return TileFeatures(None, images[:, :1].roll([int(off) for off in offset_yx], (2, 3)))
 
-    monkeypatch.setattr(SacModel, "look", beside)
+    monkeypatch.setattr(SacModel, "forward_features", beside)
     runner, rgb = Runner(make_model(maps=1), "cpu", precision == "bf16"), pixels(64, 64)
     alone, averaged, blurred = (
-        features(runner, [rgb], InferenceSettings(way="prompter", tta=views, learnt_off_yx=told))[0].maps
-        for views, told in ((1, off_yx), (8, off_yx), (8, (0.0, 0.0)))
+        features(runner, [rgb], InferenceSettings(mode="prompter", tta=views, label_offset_yx=told))[0].maps
+        for views, told in ((1, offset_yx), (8, offset_yx), (8, (0.0, 0.0)))
     )
     inner = np.s_[:, 8:-8, 8:-8]
     np.testing.assert_allclose(averaged[inner], alone[inner], atol=1e-4)
-    assert np.allclose(blurred[inner], alone[inner], atol=1e-2) == (not any(off_yx))
+    assert np.allclose(blurred[inner], alone[inner], atol=1e-2) == (not any(offset_yx))
 
 
 @pytest.mark.parametrize("views", [0, 9])
 def test_views_that_there_are_not(views):
-    with pytest.raises(ConfigError, match="needed 1 to 8"):
+    with pytest.raises(ConfigError, match="needed at least 1 and at most 8"):
         InferenceSettings(tta=views)
 
 
@@ -267,7 +267,7 @@ def test_nuclei_part_at_the_boundary_maps_valley():
     maps[2, 4:16, 4:36] = 1
     maps[2, 4:16, 11] = 0  # far from the middle between the seeds
     seeds = np.array([[10, 8], [10, 30]], np.int32)
-    settings = InferenceSettings(way="prompter")
+    settings = InferenceSettings(mode="prompter")
     found = split(maps[0], maps, seeds, (0, 0), settings, 0.5)
     assert sorted(found.box[:, 1].tolist()) in ([4, 11], [4, 12])
 
@@ -278,6 +278,6 @@ def test_unsure_nuclei_are_left_out_by_their_probability():
     seeds = np.array([[8, 8], [8, 28]], np.int32)
 
     def found(**chosen):
-        return len(split(maps[0], maps, seeds, (0, 0), InferenceSettings(way="prompter", **chosen), 0.5))
+        return len(split(maps[0], maps, seeds, (0, 0), InferenceSettings(mode="prompter", **chosen), 0.5))
 
     assert (found(), found(min_probability=0.6), found(min_score=0.6)) == (2, 1, 2)
