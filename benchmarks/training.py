@@ -1,4 +1,4 @@
-"""What training costs: whether the loader keeps up with the step, and what one step of SAC takes.
+"""Measure training: whether the loader keeps up with the steps, and the time of one step of SAC.
 
     python benchmarks/training.py [--pack nuclei.zip] [--rounds 5] [--device cuda] [--encoders vit_b]
 
@@ -35,7 +35,7 @@ from sac_wsi.train.objective import TrainingBatch
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.source import open_source
 from sac_wsi.train.state import State, begin
-from sac_wsi.train.step import take_step  # what the loop does, not a copy of it
+from sac_wsi.train.step import take_step  # the function that the training loop calls
 
 RECIPE = Path(__file__).parent.parent / "configs/train/unet_monuseg.yaml"
 SYNTHETIC = ("data.kind=synthetic", "data.count=16", "data.side_px=1000")
@@ -85,7 +85,7 @@ def make(plan: BatchSampler, steps: int, threads: int) -> None:
 
 
 def together(plan: BatchSampler, step: Step, steps: int, threads: int) -> tuple[float, float]:
-    """Seconds, and how many of them the step waited; with batches ahead of it at both ends."""
+    """Return the duration in seconds, and how much of it the step waited for batches."""
     coming = load_batches(plan, 0, 10 * (steps + WARM_STEPS), threads)
     for _ in range(WARM_STEPS):
         step(next(coming))
@@ -141,7 +141,7 @@ def print_rates(config: TrainConfig, rates: dict[str, list[float]], waits: list[
 
 
 def lora_step(encoder: str, checkpointing: bool, device: str, rounds: int) -> dict[str, Any]:
-    """Median seconds of a step; peak memory of the device."""
+    """Return the median seconds of a step and the peak memory of the device."""
     size = paper_size("sac", encoder)
     config = TrainConfig(size=size, schedule=ScheduleSettings(batch=1, precision="bf16"))
     model = build_model(size).to(device)
@@ -176,7 +176,7 @@ def lora_row(encoder: str, checkpointing: bool, options: argparse.Namespace) -> 
 
 
 def case(options: argparse.Namespace) -> None:
-    """What a child does and prints."""
+    """Measure one case in the child process and print it."""
     encoder, how = options.case
     try:
         result = measured(partial(lora_step, encoder, how == "on", options.device, options.case_steps))

@@ -1,4 +1,4 @@
-"""The same answers on a CUDA device as on the CPU. Skipped where there is none."""
+"""Compare results on a CUDA device with those on the CPU. Skipped without such a device."""
 
 import json
 import math

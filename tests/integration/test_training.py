@@ -1,4 +1,4 @@
-"""A run of a few steps: resumable to the bit, and what it makes runs on a slide."""
+"""Test runs of a few steps: resumed runs give identical weights, and checkpoints segment slides."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def curve(folder):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """As torchrun sets it: sums in the same order, and tests beside each other do not fight for cores."""
+    """Use one thread, as torchrun does: sums have the same order, and parallel tests do not share cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -148,7 +148,7 @@ def test_missing_weights_of_sam_are_an_error(tmp_path):
 def test_run_with_other_settings_is_refused(whole):
     with pytest.raises(InputChanged, match=r"schedule\.learning_rate 0\.001, and it is 0\.002 now"):
         run(whole, "schedule.learning_rate=0.002")
-    assert run(whole, "schedule.minutes=5").complete  # how a call runs is not what is learnt
+    assert run(whole, "schedule.minutes=5").complete  # a setting of the call, not of the run
 
 
 def test_run_with_other_images_is_refused(folders):
@@ -186,11 +186,11 @@ def test_weights_with_nan_are_neither_validated_nor_saved(tmp_path):
         run(tmp_path, "schedule.epoch_steps=1", *wild)
     assert not list(tmp_path.glob("*.safetensors"))
     assert not (tmp_path / "state.pt").exists()
-    assert run(tmp_path).complete  # nothing was learnt: another config may have the folder
+    assert run(tmp_path).complete  # no weights were saved: other settings may use the folder
 
 
 def test_averaged_weights_are_restored_from_the_state(tmp_path):
-    """On a GPU, too: what is loaded is copied into the tensors that are there."""
+    """Loaded values are copied into the existing tensors, also on a GPU."""
     config = smoke(tmp_path)
     state = create_state(config, "cpu")
     tensors = dict(state.average)
@@ -282,7 +282,7 @@ def test_sac_over_prompter_refuses_weights_of_sam(tmp_path):
 
 
 def test_training_with_the_prompts_of_the_paper(tmp_path):
-    """No point at all, and n automatic points with n of a person: each is a config."""
+    """Train without points, with automatic and expert points, and with one expert point."""
     for at, settings in enumerate(
         (
             ("objective.auto=false",),
@@ -305,7 +305,7 @@ def test_prompter_is_trained_first_then_the_other_parts(tmp_path):
 
 
 def test_a_sac_over_its_prompter(tmp_path):
-    """It stops and goes on; it needs a prompter that has learnt; another decoder stays out."""
+    """It stops and resumes; it needs a trained prompter; another kind of decoder is not copied."""
     size = "family: sac, encoder: vit_nano, tile_px: 128, prompter: {width: 8, maps: 3}"
     over = f"size={{{size}, over_prompter: true}}"
     first = run(tmp_path / "1", "schedule.epochs=1", f"size={{{size}}}").best
@@ -436,7 +436,7 @@ def test_a_pack_trains_and_names_its_licence(folders):
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_torchrun(whole, tmp_path, devices):
-    """One process is the same run; two share each batch and agree."""
+    """One process gives the same run; two share each batch and have the same weights."""
     launcher = str(Path(sys.executable).with_name("torchrun"))
     program = str(Path(sys.executable).with_name("sac-wsi"))
     command = [launcher, "--nproc-per-node", str(devices), "--no-python", program, "train", str(SMOKE)]
@@ -462,7 +462,7 @@ def test_batch_must_be_a_multiple_of_the_number_of_devices(tmp_path, monkeypatch
 
 @contextmanager
 def largest_file(limit):
-    """As on a full disk, for this process."""
+    """Limit the size of files of this process, as a full disk does."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
     try:
@@ -484,7 +484,7 @@ def test_a_full_disk_keeps_the_last_state(whole, tmp_path):
 
 @pytest.fixture
 def data_of(tmp_path):
-    """Where images of a kind lie: small ones in their official layout."""
+    """Write small images of each kind in their official layout and return their settings."""
 
     def make(kind):
         root = tmp_path / kind
@@ -505,7 +505,7 @@ def data_of(tmp_path):
 
 
 def a_prompter(folder, size):
-    """What an earlier recipe would have made."""
+    """Return the checkpoint that the earlier config would have made."""
     size = ModelSize("unet", tile_px=128, prompter=PrompterSize(**size))
     path = folder / "prompter.safetensors"
     save_checkpoint(path, build_model(size), Card("prompter", size, 0.25, (0.1, 1.0)))
@@ -514,7 +514,7 @@ def a_prompter(folder, size):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_training_config_trains_one_step(path, tmp_path, data_of):
-    """The recipe on images of its kind; an encoder that is too large for a test gives way to a tiny one."""
+    """Train on images of the kind of the config; replace encoders that are too large by a tiny one."""
     build(TrainConfig, read_settings(path, []))
     short = ["schedule.epochs=1", "schedule.epoch_steps=1", "schedule.batch=1", "schedule.crop_px=0"]
     small = ["size.tile_px=128", "halo_um=4", 'base=""', f"output_dir={tmp_path / 'out'}"]

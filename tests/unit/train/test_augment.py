@@ -1,4 +1,4 @@
-"""Crops: labels move with the pixels, all follows from the generator, TIAToolbox changes stains only."""
+"""Test crops: labels move with the pixels, the generator decides all, TIAToolbox changes only stains."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_crop(height, width, side, how, seed, zoom)
 
 @given(seeds, st.sampled_from([(0.0, 0.0), (-1.0, 0.0), (2.0, -3.0)]), st.sampled_from([0.5, 1.0, 2.0]))
 def test_label_offset_stays_the_same_when_a_crop_is_rotated(seed, offset_yx, zoom):
-    """A disc and its label: from the middle of the one to that of the other it is always the same way."""
+    """The vector from the centre of a disc to the centre of its label is always the same."""
     y, x = np.mgrid[:120, :120]
     disc = (y - 60) ** 2 + (x - 60) ** 2 < 18**2
     labels = np.roll(disc, [int(v) for v in offset_yx], (0, 1)).astype(np.int32)
@@ -159,7 +159,7 @@ def test_density_makes_tissue_darker_and_lighter_and_leaves_glass_alone():
 
 @given(sizes, sizes, sides, settings, seeds, zooms)
 def test_colour_changes_do_not_change_the_labels(height, width, side, how, seed, zoom):
-    """All draws for where a crop lies come first."""
+    """The random numbers for the position of a crop are drawn first."""
     pair = coded(height, width, seed)
     plain = replace(NONE, turn=how.turn, scale=how.scale, elastic_px=how.elastic_px)
     np.testing.assert_array_equal(

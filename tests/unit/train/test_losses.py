@@ -1,4 +1,4 @@
-"""Every loss against its formula, written out in float64 numpy; and its behaviour at the ends."""
+"""Compare every loss with its formula in float64 numpy; test it for extreme logits."""
 
 from __future__ import annotations
 
