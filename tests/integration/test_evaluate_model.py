@@ -61,7 +61,7 @@ def test_experts_points_reach_the_model(data, model):
     alone = evaluate("--model", model, "--data", data, "--part", "all", "--json")
     helped = evaluate("--model", model, "--data", data, "--part", "all", "--experts", 2, "--json")
     assert helped["images"] != alone["images"]
-    with pytest.raises(ConfigError, match="takes no points"):
+    with pytest.raises(ConfigError, match="uses no points"):
         evaluate("--model", "classical", "--data", data, "--experts", 2)
 
 

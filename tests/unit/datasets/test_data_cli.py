@@ -13,7 +13,18 @@ from sac_wsi.errors import DataError, SacWsiError
 from sac_wsi.testing.datasets import make_dsb, make_folders
 
 PIPELINE = Path(__file__).resolve().parents[3] / "pipelines/pack_training.py"
-MODULES = ("sample", "monuseg", "dsb", "glas", "folders", "split", "check", "contact_sheet", "pack", "layouts")
+MODULES = (
+    "sample",
+    "monuseg",
+    "dsb",
+    "glas",
+    "folders",
+    "split",
+    "check",
+    "contact_sheet",
+    "pack",
+    "layouts",
+)
 BARE = ["zarr", "openslide", "tiatoolbox", "dask", "distributed", "tifffile", "torch", "numba", "skimage"]
 
 
