@@ -1,7 +1,7 @@
 """Make a training run's checkpoint one of those that ship: half precision, its name and use settled.
 
-    python pipelines/ship_weights.py runs/sac_tiny/best.safetensors sac-tiny --set mode=prompter --set tta=4 \\
-        --metric monuseg_zero_shot_pq=0.537
+    python pipelines/ship_weights.py runs/sac_tiny/best.safetensors sac-tiny \\
+        --set mode=prompter --set tta=4 --metric monuseg_zero_shot_pq=0.537
 
 The run's own scores are left out: they are of other settings, in single precision. What may not be used
 commercially goes to sac_wsi/weights/research, which the wheel leaves out.

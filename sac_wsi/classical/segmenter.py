@@ -102,9 +102,11 @@ class ClassicalSettings:
             )
 
     def px(self, um: float) -> float:
+        """Convert micrometres to pixels."""
         return um / self.mpp
 
     def px2(self, um2: float) -> float:
+        """Convert square micrometres to square pixels."""
         return um2 / self.mpp**2
 
 
@@ -116,22 +118,27 @@ class ClassicalSegmenter:
 
     @property
     def name(self) -> str:
+        """Name for people and provenance."""
         return "classical"
 
     @property
     def mpp(self) -> float:
+        """Micrometres per pixel of its tiles."""
         return self.settings.mpp
 
     @property
     def fingerprint(self) -> str:
+        """Hash of the settings; part of every UUID."""
         told = json.dumps([self.name, _ALGORITHM, asdict(self.settings)], sort_keys=True)
         return sha256(told.encode()).hexdigest()
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
+        """Return the nuclei of each tile, in frame coordinates."""
         return [segment_tile(tile, self.settings) for tile in tiles]
 
 
 def segment_tile(tile: RgbTile, settings: ClassicalSettings) -> Nuclei:
+    """Return the nuclei of one tile, in frame coordinates."""
     density = haematoxylin(tile.rgb, settings)
     threshold, contrast = local_threshold(density, settings)
     mask = nuclear_mask(density > threshold, settings)
@@ -233,7 +240,7 @@ def plausible(
 
 @njit(cache=True, nogil=True)
 def _window_sums(values: Any, radius: int) -> Any:
-    """Sums over (2 radius + 1)^2 pixels, cut at the borders: down the columns, then along the rows."""
+    """Sum over (2 radius + 1)^2 pixels, cut at the borders: down the columns, then along the rows."""
     height, width = values.shape
     columns = np.zeros(width, np.int64)
     sums = np.empty((height, width), np.int64)

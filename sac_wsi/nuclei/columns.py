@@ -53,6 +53,7 @@ class Nuclei:
 
     @classmethod
     def empty(cls) -> Nuclei:
+        """Return no nuclei."""
         columns = {
             name: np.zeros((0, _WIDTH[name]) if name in _WIDTH else 0, dtype)
             for name, dtype in _DTYPE.items()
@@ -62,13 +63,15 @@ class Nuclei:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, NDArray[np.generic]]) -> Nuclei:
+        """Make nuclei from named columns."""
         return cls(**{f.name: np.asarray(columns[f.name], _DTYPE[f.name]) for f in fields(cls)})
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return all columns by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def take(self, index: NDArray[np.generic]) -> Nuclei:
-        """The chosen nuclei in the chosen order; ``index`` holds positions or is a boolean mask."""
+        """Select nuclei in the given order; ``index`` holds positions or is a boolean mask."""
         rows = np.flatnonzero(index) if index.dtype == bool else np.asarray(index, np.int64)
         start, bits = take_ragged(self.mask_start, self.mask_bits, rows)
         plain = {
@@ -79,6 +82,7 @@ class Nuclei:
         return Nuclei.from_columns({**plain, "mask_start": start, "mask_bits": bits})
 
     def replace(self, **columns: NDArray[np.generic]) -> Nuclei:
+        """Return the same nuclei with some columns replaced."""
         return Nuclei.from_columns({**self.columns(), **columns})
 
     def mask(self, i: int) -> NDArray[np.bool_]:
@@ -105,7 +109,7 @@ def concat(parts: Sequence[Nuclei]) -> Nuclei:
 def take_ragged(
     start: NDArray[np.int64], flat: NDArray[np.generic], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
-    """The chosen rows of a ragged column (``flat[start[i]:start[i + 1]]`` is row i)."""
+    """Select rows of a ragged column (``flat[start[i]:start[i + 1]]`` is row i)."""
     sizes = start[rows + 1] - start[rows]
     new_start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     source = np.repeat(start[rows] - new_start[:-1], sizes) + np.arange(new_start[-1])

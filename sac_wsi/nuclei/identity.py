@@ -17,7 +17,7 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "sac-wsi")
 
 
 def model_namespace(slide_fingerprint: str, model_fingerprint: str) -> uuid.UUID:
-    """What the UUIDs of one slide's nuclei, found by one model, are derived from."""
+    """Return the namespace of the UUIDs of one slide's nuclei, found by one model."""
     return uuid.uuid5(NAMESPACE, f"{slide_fingerprint}/{model_fingerprint}")
 
 

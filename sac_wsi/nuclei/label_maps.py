@@ -61,8 +61,9 @@ def _move_inside(
 
 
 def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(h, w) how deep each pixel lies in its object: 1 on border pixels, and from there on the distance to
-    the object's nearest border pixel more; 0 on the background.
+    """Return (h, w) the depth of each pixel in its object, 0 on the background.
+
+    It is 1 on border pixels, elsewhere 1 plus the distance to the object's nearest border pixel.
 
     A border pixel has a 4-neighbour outside its object: background, a touching object, or beyond the map.
 
@@ -91,7 +92,7 @@ def share_of_most(values: NDArray[np.floating], owner: NDArray[np.int64], count:
 
 
 def sequential(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The same objects as 1..n without gaps, by rising label.
+    """Renumber the objects as 1..n without gaps, in the order of their labels.
 
     >>> sequential(np.array([[0, 7, 7, 3]])).tolist()
     [[0, 2, 2, 1]]
@@ -117,4 +118,5 @@ def object_pixels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArr
 
 
 def pixels_yx(flat: NDArray[np.int64], width: int) -> NDArray[np.int32]:
+    """Convert positions in a flat map to (N, 2) y, x."""
     return np.column_stack(np.divmod(flat, width)).astype(np.int32)

@@ -9,7 +9,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def root(linked: Any, i: Any) -> Any:
-    """The member that stands for the set of ``i``; and shorter ways to it for the next time."""
+    """Return the member that represents the set of ``i``, and shorten the path to it."""
     while linked[i] != i:
         linked[i] = linked[linked[i]]
         i = linked[i]

@@ -75,7 +75,7 @@ def nuclei_from_masks(
 
 
 def labels_from_nuclei(nuclei: Nuclei, box: Box) -> NDArray[np.int32]:
-    """The part of the frame inside ``box`` with nucleus i painted as i + 1; where two overlap, the later.
+    """Paint nucleus i as i + 1 into the part of the frame inside ``box``; the later wins where two overlap.
 
     >>> from sac_wsi.geometry import Box
     >>> labels_from_nuclei(nuclei_from_masks([((0, 0), np.ones((2, 2), bool))]), Box(1, 0, 3, 3))
@@ -117,7 +117,7 @@ def new_columns(count: int, byte_count: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def trim_columns(columns: Any, count: int) -> Any:
-    """The first ``count`` rows, in arrays of their own: a view would keep all the room alive."""
+    """Copy the first ``count`` rows: a view would keep the whole buffer in memory."""
     anchor_yx, box, area_px, mask_start, mask_bits = columns
     return (
         anchor_yx[:count].copy(),
@@ -164,7 +164,7 @@ def append_mask(patch: Any, kind: int, y0: int, x0: int, row: int, columns: Any)
 
 
 def _label_count(labels: NDArray[np.int32]) -> int:
-    """The largest label, after checking that tables of that length are reasonable."""
+    """Return the largest label, after checking that tables of that length are reasonable."""
     lowest, highest = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
     if lowest < 0 or highest > labels.size + _SPARE_LABELS:
         raise ValueError(
@@ -195,7 +195,7 @@ def _label_boxes(labels: Any, count: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _pack_labels(labels: Any, boxes: Any, corner_y: int, corner_x: int) -> Any:
-    """The labels that occur, and their nuclei as columns."""
+    """Return the labels that occur, and their nuclei as columns."""
     ids = np.flatnonzero(boxes[:, 2])
     byte_count = 0
     for label in ids:

@@ -56,6 +56,6 @@ class NucleusRows:
         return len(self.id)
 
     def polygon_px(self, i: int) -> NDArray[np.float64]:
-        """The open ring of nucleus i as (V, 2) x, y in level-0 pixels."""
+        """Return the open ring of nucleus i as (V, 2) x, y in level-0 pixels."""
         ring = self.polygon_xy_centipx[self.polygon_start[i] : self.polygon_start[i + 1]]
         return ring / CENTIPIXEL

@@ -68,6 +68,7 @@ class Card:
             raise ConfigError(f"{self.name} holds only what was trained: needed base and base_sha256.")
 
     def to_json(self) -> str:
+        """Return the card as JSON text, the same for the same card."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
 
 

@@ -13,7 +13,7 @@ from sac_wsi.weights.catalogue import find_model_file
 
 
 def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]:
-    """A family of the paper with an encoder (``vit_h`` unless said), or a checkpoint file.
+    """Describe a family of the paper with an encoder (``vit_h`` by default), or a checkpoint file.
 
     >>> describe("sac", "vit_h")["trainable"]
     56493360

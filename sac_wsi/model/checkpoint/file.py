@@ -63,12 +63,13 @@ def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype 
 
 
 def trained_names(model: SacModel) -> set[str]:
-    """What learns, running statistics of batch norm included."""
+    """Return the names of the tensors that are trained, running statistics of batch norm included."""
     buffers = {name for name, _ in model.named_buffers() if not name.startswith("prompter.")}
     return {name for name in model.state_dict() if name not in buffers and learns(model.size.family, name)}
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of named tensors: names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].contiguous()
@@ -78,7 +79,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def read_header(path: Path) -> Header:
-    """The card, without reading the weights."""
+    """Read the card, without reading the weights."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -99,7 +100,7 @@ def read_header(path: Path) -> Header:
 
 
 def sam_header(path: Path) -> Header:
-    """A card for one of Meta's own files: zero-shot, prompted by a person, at any resolution."""
+    """Make a card for one of Meta's own files: zero-shot, prompted by a person, at any resolution."""
     return _sam_header(path, read_sam_file(path))
 
 
@@ -117,7 +118,7 @@ def _sam_header(path: Path, state: State) -> Header:
 
 
 def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
-    """The model in float32 and evaluation mode, on the CPU; its hash and every tensor checked.
+    """Load the model in float32 and evaluation mode, on the CPU; its hash and every tensor checked.
 
     A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on. One of Meta's own
     files (.pth) gives SAM as it is.
@@ -148,7 +149,7 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
 
 
 def _read_checked(path: Path, header: Header) -> State:
-    """The tensors, if they are those that were written and that the card's sizes need.
+    """Read the tensors; check that they are those that were written and that the card's sizes need.
 
     Nothing large is made before: the sizes are compared on tensors without memory.
     """
@@ -166,7 +167,7 @@ def _read_checked(path: Path, header: Header) -> State:
 
 
 def _require_published(path: Path) -> None:
-    """A file under the name of one of Meta's has to be it."""
+    """Refuse a file that has the name of one of Meta's files and other content."""
     known = {model.file: model.sha256 for model in MODEL_FILES}
     if path.name in known and sha256_of(path) != known[path.name]:
         raise CheckpointError(f"{path} is not the file that Meta published under this name. Fetch it again.")
@@ -190,7 +191,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with a checkpoint; nothing, if it can be used."""
+    """List what is wrong with a checkpoint; an empty list if it can be used."""
     try:
         _require_published(path)
         if path.suffix == ".pth" or read_header(path).card.kind == "whole":

@@ -36,6 +36,7 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (..., width) to (..., width) through the bottleneck."""
         out: Tensor = self.up(functional.gelu(self.down(x)))
         return out
 
@@ -60,6 +61,7 @@ class AdaptedBlock(nn.Module):
         self.mlp_adapter = Bottleneck(width, hidden, like.device, like.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the block with both adapters."""
         attended = self._attend(self.norm1(x))
         x = x + attended + self.space_adapter(attended)
         normed = self.norm2(x)

@@ -41,6 +41,7 @@ class ExactAttention(nn.Module):
             self.rel_pos_w: nn.Parameter = attention.rel_pos_w
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attend within (B, h, w, width) tokens."""
         batch, height, width, _ = x.shape
         qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each B x heads x HW x head width

@@ -21,7 +21,7 @@ class Counts:
 
 
 def count_parameters(size: ModelSize) -> Counts:
-    """Counted on tensors that hold no memory."""
+    """Count parameters on tensors that hold no memory."""
     with torch.device("meta"):
         model = build_model(size)
     prompter = sum(p.numel() for p in model.prompter.parameters()) if model.prompter else 0
@@ -33,4 +33,5 @@ def count_parameters(size: ModelSize) -> Counts:
 
 
 def paper_counts(family: Family, encoder: str) -> Counts:
+    """Count the parameters of a row of the paper as its Table 6 does."""
     return count_parameters(paper_size(family, encoder))

@@ -99,7 +99,7 @@ def decode_locally(
     corners: Tensor,
     window: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same on windows of tiles' (B, C, h, w) embeddings: (K, 4, 4 window, 4 window) logits and IoU.
+    """Decode on windows of tiles' (B, C, h, w) embeddings: (K, 4, 4 window, 4 window) logits and IoU.
 
     ``owner`` (K,) is the tile of each prompt; a mask prompt is one for each tile.
 

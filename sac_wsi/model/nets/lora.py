@@ -51,8 +51,10 @@ class LoraQkv(nn.Linear):
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, rank: int) -> LoraQkv:
-        """The same layer with updates: shares ``linear``'s weight and bias, and leaves them as trainable as
-        they are."""
+        """Return the layer with updates.
+
+        It shares the weight and bias of ``linear`` and leaves them as trainable as they are.
+        """
         width = linear.in_features
         if linear.out_features != 3 * width:
             raise ConfigError(
@@ -65,6 +67,7 @@ class LoraQkv(nn.Linear):
         return lora
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (..., width) to (..., 3 width) with updates of q and v."""
         q, k, v = super().forward(x).chunk(3, dim=-1)
         q = q + functional.linear(functional.linear(x, self.q_a), self.q_b)
         v = v + functional.linear(functional.linear(x, self.v_a), self.v_b)
@@ -72,7 +75,7 @@ class LoraQkv(nn.Linear):
 
     @torch.no_grad()
     def merge(self) -> nn.Linear:
-        """A plain layer with the updates folded in; this one is left as it is."""
+        """Return a plain layer with the updates folded in; this layer does not change."""
         width, out = self.in_features, self.out_features
         weight = self.weight.clone()
         weight[:width] += self.q_b @ self.q_a
@@ -83,7 +86,7 @@ class LoraQkv(nn.Linear):
         return linear
 
     def _new_factors(self, rank: int) -> None:
-        """A at random, B zero, where the weight is and of its type."""
+        """Make A at random and B zero, on the weight's device and of its type."""
         width, like = self.in_features, self.weight
         for name in LORA_NAMES:
             shape = (rank, width) if name.endswith("a") else (width, rank)

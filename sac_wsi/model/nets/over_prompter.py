@@ -76,7 +76,7 @@ def mask_prompt(foreground: Tensor, cells: int) -> Tensor:
 
 
 def nucleus_prior(foreground: Tensor, basins: Tensor, basin: Tensor) -> Tensor:
-    """What the prompter says of single nuclei, as logits (K, h, w), each on its window.
+    """Return the prompter's logits of single nuclei (K, h, w), each on its window.
 
     foreground  (K, h, w) logits
     basins      (K, h, w) which nucleus each pixel is of, by its number; 0 of none

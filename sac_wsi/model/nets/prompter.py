@@ -45,10 +45,11 @@ class UNet(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the (B, maps, side, side) logits of normalised tiles."""
         return self.with_features(x)[0]
 
     def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The logits, and the features on the way up: strides 8, 4, 2 and 1, as many times ``width`` deep."""
+        """Return the logits and the features at strides 8, 4, 2 and 1 (stride x ``width`` channels)."""
         _check(x)
         skips, features = [], []
         for block in self.down[:-1]:

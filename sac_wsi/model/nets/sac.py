@@ -188,7 +188,7 @@ def to_tile(logits: Tensor, tile_px: int) -> Tensor:
 
 
 def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
-    """The model with random weights, its frozen parts marked; on whatever device is current."""
+    """Build the model with random weights and its frozen parts marked, on the current device."""
     prompter = UNet(size.prompter.width, size.prompter.maps) if size.family != "sam" else None
     if prompter is not None:
         # twice as fast on a CPU
@@ -232,7 +232,7 @@ FAMILY_LEARNS: dict[Family, tuple[str, ...]] = {
 
 
 def mark_trainable(model: SacModel) -> None:
-    """What the paper trains keeps its gradient; everything else is frozen."""
+    """Freeze all parameters but those that the paper trains."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(learns(model.size.family, name))
 
@@ -245,7 +245,7 @@ def learns(family: Family, name: str) -> bool:
 
 
 def sam_state(model: nn.Module) -> State:
-    """What Meta's own files hold of a model: neither updates, nor adapters, nor prompter."""
+    """Return the part of a state that Meta's files hold: no updates, adapters or prompter."""
     ours = (*FAMILY_LEARNS["sac"], *FAMILY_LEARNS["msa"])
     return {
         name: value

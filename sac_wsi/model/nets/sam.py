@@ -36,6 +36,7 @@ def build_sam(encoder: str, tile_px: int) -> Sam:
 
 
 def build_encoder(encoder: str, tile_px: int) -> ImageEncoderViT:
+    """Build SAM's image encoder for tiles of this side."""
     size = encoder_size(encoder)
     return ImageEncoderViT(
         img_size=tile_px,
@@ -52,6 +53,7 @@ def build_encoder(encoder: str, tile_px: int) -> ImageEncoderViT:
 
 
 def build_prompt_encoder(encoder: str, tile_px: int) -> PromptEncoder:
+    """Build SAM's prompt encoder for tiles of this side."""
     size = encoder_size(encoder)
     cells = tile_px // size.patch_px
     return PromptEncoder(
@@ -63,6 +65,7 @@ def build_prompt_encoder(encoder: str, tile_px: int) -> PromptEncoder:
 
 
 def build_mask_decoder(encoder: str) -> MaskDecoder:
+    """Build SAM's mask decoder."""
     width, size = encoder_size(encoder).out_width, decoder_size(encoder)
     return MaskDecoder(
         num_multimask_outputs=3,
@@ -76,7 +79,7 @@ def build_mask_decoder(encoder: str) -> MaskDecoder:
 
 
 def read_sam_file(path: Path) -> State:
-    """The tensors of one of Meta's ``.pth`` files; nothing in it is executed."""
+    """Read the tensors of one of Meta's ``.pth`` files; nothing in it is executed."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
@@ -114,7 +117,7 @@ def encoder_of(state: State, what: str) -> str:
 
 
 def fitted(state: State, wanted: State) -> State:
-    """The state with its position tables at the size of those that are wanted."""
+    """Resize the position tables of a state to those of the wanted state."""
     return {
         name: _fit(name, value, wanted[name].shape) if name in wanted else value
         for name, value in state.items()

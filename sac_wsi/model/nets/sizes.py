@@ -94,6 +94,7 @@ class ModelSize:
 
     @property
     def rank(self) -> int:
+        """Rank of LoRA's updates; 0 for families without."""
         return self.lora_rank or encoder_size(self.encoder).width // 4
 
 
@@ -119,17 +120,18 @@ _DECODERS: dict[str, DecoderSize] = {
 
 
 def encoder_size(name: str) -> EncoderSize:
+    """Return the size of an encoder by its name."""
     if name not in ENCODERS:
         raise ConfigError(f"There is no encoder {name!r}: needed one of {', '.join(ENCODERS)}.")
     return ENCODERS[name]
 
 
 def decoder_size(encoder: str) -> DecoderSize:
-    """The decoder that goes with an encoder."""
+    """Return the size of the decoder of an encoder."""
     return _DECODERS.get(encoder, _SAM_DECODER)
 
 
 def paper_size(family: Family, encoder: str) -> ModelSize:
-    """The model of a row of the paper's tables."""
+    """Return the size of the model in a row of the paper's tables."""
     size = ModelSize(family=family, encoder=encoder)
     return replace(size, tile_px=64 * encoder_size(encoder).patch_px)

@@ -44,7 +44,7 @@ def peaks(height: NDArray[np.int32], mask: NDArray[np.bool_], least_rise: int) -
 
 @njit(cache=True, nogil=True)
 def _flood(heights, downwards, columns, least_rise):  # type: ignore[no-untyped-def]
-    """The label of each pixel of ``downwards``, the highest first: it begins a hill or joins those beside it.
+    """Label each pixel of ``downwards``, the highest first: it starts a hill or joins its neighbours' hill.
 
     Hills are numbered as they begin, so the first of several is the highest.
     """

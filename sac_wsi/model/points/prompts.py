@@ -68,7 +68,7 @@ class Points:
         return cls(np.ascontiguousarray(yx[:, ::-1], np.float32), np.full(len(yx), positive))
 
     def concat(self, other: Points) -> Points:
-        """These points, then the other's."""
+        """Append the other's points to these."""
         return Points(
             np.concatenate([self.xy, other.xy]),
             np.concatenate([self.positive, other.positive]),

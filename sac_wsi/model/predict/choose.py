@@ -47,6 +47,7 @@ def choose_segmenter(
 
 
 def find_checkpoint(model: str) -> Path:
+    """Return the file of a checkpoint given by its path or its name."""
     path = Path(model)
     is_path = path.suffix in (".safetensors", ".pth") or "/" in model
     if is_path and path.is_file():

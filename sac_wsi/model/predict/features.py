@@ -54,6 +54,7 @@ class Runner:
 
     @property
     def batch(self) -> int:
+        """Tiles in one batch."""
         return 1 if self.device == "cpu" else 4
 
     def map(self, work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
@@ -65,6 +66,7 @@ class Runner:
             return [result for results in pool.map(work, batches) for result in results]
 
     def arithmetic(self) -> AbstractContextManager[object]:
+        """Return the context in which the model computes."""
         return arithmetic(self.device, self.bf16)
 
 

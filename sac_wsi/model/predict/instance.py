@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sac_wsi.model.checkpoint.inference import InferenceSettings
+    from sac_wsi.tiling.segmenter import RgbTile
 
 _MASK_PIXELS = 1 << 24
 """Of masks at a tile's resolution held at a time."""
@@ -34,16 +35,22 @@ def instance_nuclei(
     features: Features,
     centres_yx: NDArray[np.int32],
     basins: NDArray[np.int32] | None,
-    corner_yx: tuple[int, int],
-    shape_yx: tuple[int, int],
+    tile: RgbTile,
     settings: InferenceSettings,
     mpp: float,
 ) -> Nuclei:
-    """One nucleus a centre at most, in frame coordinates; ``shape_yx`` is the part of the tile that is slide.
+    """Return at most one nucleus per centre, in frame coordinates.
 
-    ``basins`` (h, w) of that part are the nuclei as the prompter sees them, for a model whose masks correct
-    them.
-    Each call holds prompts of this tile only: its answer does not depend on its neighbours in a batch.
+    Each decoder call holds prompts of this tile only, so its masks do not depend on the rest of the batch.
+
+    Args:
+        runner: The model.
+        features: Its outputs for the tile.
+        centres_yx: (K, 2) prompts in pixels of the tile.
+        basins: (h, w) the prompter's nuclei in the tile, for a model whose masks correct them.
+        tile: The tile.
+        settings: How masks become nuclei.
+        mpp: Micrometres per pixel of the tile.
     """
     size = runner.model.size
     prior = None if basins is None else _prior(runner, features, basins, centres_yx)
@@ -57,10 +64,10 @@ def instance_nuclei(
         some = slice(first, first + step)
         asked = (xy[some], labels[some], None if prior is None else prior.some(some))
         masks, scores, corners = _decode(runner, features, *asked, window, settings)
-        masks[:, :, :] &= _on_slide(corners, side, shape_yx)
+        masks[:, :, :] &= _on_slide(corners, side, tile.rgb.shape[:2])
         places = [
             (
-                (corner_yx[0] + int(y), corner_yx[1] + int(x)),
+                (tile.read.y0 + int(y), tile.read.x0 + int(x)),
                 _piece_at(mask, point[1] - int(y), point[0] - int(x)),
             )
             for (y, x), mask, point in zip(corners, masks, xy[some, 0].astype(int), strict=True)
@@ -74,8 +81,12 @@ def instance_nuclei(
 
 @dataclass(frozen=True)
 class _Prior:
-    """What the prompter says of a tile's nuclei: ``foreground`` logits (1, side, side), whose pixel each is
-    (1, side, side), and the number there of each prompt's nucleus (K,)."""
+    """The prompter's nuclei of a tile, which masks correct.
+
+    foreground  (1, side, side) logits
+    basins      (1, side, side) number of the nucleus that each pixel belongs to
+    basin       (K,) that number for the nucleus of each prompt
+    """
 
     foreground: Tensor
     basins: Tensor
@@ -163,7 +174,7 @@ def _decode(
 
 
 def _piece_at(mask: NDArray[np.bool_], y: int, x: int) -> NDArray[np.bool_]:
-    """The piece of a mask that holds its prompt; the mask as it is where none does."""
+    """Keep the piece of a mask that holds its prompt; the whole mask if none does."""
     pieces, count = ndimage.label(mask)
     if count < 2 or not pieces[y, x]:
         return mask

@@ -53,34 +53,42 @@ class SacSegmenter:
 
     @property
     def name(self) -> str:
+        """Name for people and provenance."""
         return self.header.card.name
 
     @property
     def mpp(self) -> float:
+        """Micrometres per pixel of its tiles."""
         return self.header.card.mpp
 
     @property
     def mpp_range(self) -> tuple[float, float]:
+        """Resolutions of slides that it accepts, in micrometres per level-0 pixel."""
         return self.header.card.mpp_range
 
     @property
     def tile_px(self) -> int:
+        """Side of its tiles."""
         return self.header.card.size.tile_px
 
     @property
     def halo_um(self) -> float:
+        """Margin that its tiles need."""
         return self.header.card.halo_um
 
     @property
     def licence(self) -> str:
+        """Licence of the weights."""
         return self.header.card.training.licence
 
     @property
     def non_commercial(self) -> bool:
+        """Whether the licence forbids commercial use."""
         return self.header.card.training.non_commercial
 
     @property
     def fingerprint(self) -> str:
+        """Hash of weights, settings, precision and points; part of every UUID."""
         how = {"device": self.device, "precision": self.precision, **self.settings.hashed()}
         digest = hashlib.sha256(self.header.identity.encode())
         digest.update(json.dumps(how, sort_keys=True).encode())
@@ -88,12 +96,15 @@ class SacSegmenter:
         return digest.hexdigest()
 
     def with_points(self, points_yx: NDArray[np.int32], positive: NDArray[np.bool_]) -> SacSegmenter:
+        """Return the same segmenter with the user's points, in frame pixels."""
         return replace(self, person=PersonPoints(np.asarray(points_yx, np.int32), positive))
 
     def load(self) -> None:
+        """Load the weights now."""
         self._runner()
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
+        """Return the nuclei of each tile, in frame coordinates."""
         return tile_nuclei(self._runner(), self.settings, self.mpp, self.person, tiles)
 
     def _runner(self) -> Runner:

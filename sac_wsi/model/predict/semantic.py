@@ -49,7 +49,7 @@ def seeds_of(maps: Probability | None, settings: InferenceSettings) -> NDArray[n
 def with_persons(
     seeds_yx: NDArray[np.int32], person_yx: NDArray[np.int32], maps: Probability | None
 ) -> NDArray[np.int32]:
-    """The person's points first, and those of the prompter that mean another nucleus.
+    """Join the user's points and those points of the prompter that mark other nuclei.
 
     One within the largest circle round either point that is foreground throughout means the same.
     """
@@ -71,7 +71,7 @@ def basins_of(
     mpp: float,
     faint_probability: float = 1.0,
 ) -> NDArray[np.int32]:
-    """The foreground (h, w) cut into nuclei 1..n, along the valleys of the prompter's boundary map if any."""
+    """Cut the foreground (h, w) into nuclei 1..n, along the valleys of the boundary map if there is one."""
     return seeded_watershed(
         probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
         probability > settings.mask_probability * faint_probability,
@@ -81,7 +81,7 @@ def basins_of(
 
 
 def with_unseeded(seeds_yx: NDArray[np.int32], basins: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The seeds, then the centres of the basins that have none."""
+    """Append the centres of the basins without a seed to the seeds."""
     centres_yx, _ = label_centres(basins)
     seeded = np.zeros(len(centres_yx) + 1, bool)
     seeded[basins[seeds_yx[:, 0], seeds_yx[:, 1]]] = True

@@ -54,7 +54,7 @@ def tile_nuclei(
     person: PersonPoints,
     tiles: Sequence[RgbTile],
 ) -> list[Nuclei]:
-    """The nuclei of each tile, in frame coordinates."""
+    """Return the nuclei of each tile, in frame coordinates."""
 
     def of_batch(batch: Sequence[RgbTile]) -> list[Nuclei]:
         found = features(runner, [tile.rgb for tile in batch], settings)
@@ -90,7 +90,7 @@ def _nuclei(
             assert maps is not None
             basins = basins_of(maps[0], maps, seeds, settings, mpp)
             seeds = with_unseeded(seeds, basins)
-        nuclei = instance_nuclei(runner, found, seeds[:MOST_PROMPTS], basins, corner, shape, settings, mpp)
+        nuclei = instance_nuclei(runner, found, seeds[:MOST_PROMPTS], basins, tile, settings, mpp)
     refused = person.yx[~person.positive] + np.array(corner, np.int32)
     return nuclei.take(~_holds(nuclei, refused))
 
