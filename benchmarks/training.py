@@ -28,13 +28,13 @@ from sac_wsi.model.nets.sizes import ENCODERS, paper_size
 from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.augment import NONE
-from sac_wsi.train.begin import checkpoint_blocks, create_state
 from sac_wsi.train.config import ScheduleSettings, TrainConfig
+from sac_wsi.train.initial_state import checkpoint_blocks, create_state
 from sac_wsi.train.loader import BatchSampler, load_batches
 from sac_wsi.train.objective import TrainingBatch
 from sac_wsi.train.ranks import Ranks
 from sac_wsi.train.source import open_source
-from sac_wsi.train.state import State, begin
+from sac_wsi.train.state import State, new_state
 from sac_wsi.train.step import take_step  # the function that the training loop calls
 
 RECIPE = Path(__file__).parent.parent / "configs/train/unet_monuseg.yaml"
@@ -56,9 +56,9 @@ def step_of(state: State, config: TrainConfig, device: str) -> Step:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def recipe(pack: Path | None, overrides: list[str]) -> TrainConfig:
@@ -66,10 +66,10 @@ def recipe(pack: Path | None, overrides: list[str]) -> TrainConfig:
     return build(TrainConfig, read_settings(RECIPE, [*data, *overrides]))
 
 
-def plan_of(config: TrainConfig) -> BatchSampler:
+def sampler_of(config: TrainConfig) -> BatchSampler:
     return BatchSampler(
         images=open_source(config.data, config.mpp, config.size.tile_px).part("train"),
-        batch=config.schedule.batch,
+        batch_size=config.schedule.batch,
         crop_px=config.crop_px,
         maps=config.size.prompter.maps,
         experts=0,
@@ -79,41 +79,41 @@ def plan_of(config: TrainConfig) -> BatchSampler:
     )
 
 
-def make(plan: BatchSampler, steps: int, threads: int) -> None:
-    for _ in load_batches(plan, 0, steps, threads):
+def make(sampler: BatchSampler, steps: int, threads: int) -> None:
+    for _ in load_batches(sampler, 0, steps, threads):
         pass
 
 
-def together(plan: BatchSampler, step: Step, steps: int, threads: int) -> tuple[float, float]:
+def together(sampler: BatchSampler, step: Step, steps: int, threads: int) -> tuple[float, float]:
     """Return the duration in seconds, and how much of it the step waited for batches."""
-    coming = load_batches(plan, 0, 10 * (steps + WARM_STEPS), threads)
+    coming = load_batches(sampler, 0, 10 * (steps + WARM_STEPS), threads)
     for _ in range(WARM_STEPS):
         step(next(coming))
-    waited, begun = 0.0, time.perf_counter()
+    waited, started = 0.0, time.perf_counter()
     for _ in range(steps):
         asked = time.perf_counter()
         batch = next(coming)
         waited += time.perf_counter() - asked
         step(batch)
-    taken = time.perf_counter() - begun
+    taken = time.perf_counter() - started
     coming.close()  # type: ignore[attr-defined]
     return taken, waited
 
 
 def loader_and_step(options: argparse.Namespace) -> None:
     config, steps, threads = recipe(options.pack, options.set), options.steps, options.threads
-    plan = plan_of(config)
+    sampler = sampler_of(config)
     step = step_of(create_state(config, options.device), config, options.device)
-    batch = plan.make_batch(0)
-    make(plan, len(plan.images), threads)  # every image is read once
+    batch = sampler.make_batch(0)
+    make(sampler, len(sampler.images), threads)  # every image is read once
     for _ in range(WARM_STEPS):
         step(batch)
     rates: dict[str, list[float]] = {f"loader alone, {threads} threads": [], "step alone": [], "together": []}
-    waits, samples = [], steps * plan.batch_size
+    waits, samples = [], steps * sampler.batch_size
     for _ in range(options.rounds):
-        alone = seconds(partial(make, plan, steps, threads))
+        alone = seconds(partial(make, sampler, steps, threads))
         stepping = seconds(lambda: [step(batch) for _ in range(steps)])
-        both, waited = together(plan, step, steps, threads)
+        both, waited = together(sampler, step, steps, threads)
         for found, taken in zip(rates.values(), (alone, stepping, both), strict=True):
             found.append(samples / taken)
         waits.append(waited / both)
@@ -148,7 +148,7 @@ def lora_step(encoder: str, checkpointing: bool, device: str, rounds: int) -> di
     if checkpointing and model.image_encoder is not None:
         checkpoint_blocks(model.image_encoder)
     chosen = [p for p in model.parameters() if p.requires_grad]
-    state = begin(model, torch.optim.AdamW(chosen, lr=1e-4), over_sam=True)
+    state = new_state(model, torch.optim.AdamW(chosen, lr=1e-4), over_sam=True)
     step = step_of(state, config, device)
     image = SyntheticImages(1, size.tile_px, config.mpp, 0)
     objective = config.objective

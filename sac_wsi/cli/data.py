@@ -10,11 +10,10 @@ import click
 from sac_wsi.cli.describe import dataset_lines
 from sac_wsi.cli.options import PATH, json_option, overwrite_option
 from sac_wsi.cli.progress import image_progress
+from sac_wsi.datasets import LAYOUTS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_KINDS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
 
 
 @click.group("data")
@@ -28,7 +27,7 @@ def command() -> None:
 
 
 @command.command("check")
-@click.option("--kind", type=click.Choice(_KINDS), required=True, help="Layout of the data set.")
+@click.option("--kind", type=click.Choice(LAYOUTS), required=True, help="Layout of the data set.")
 @click.option(
     "--images",
     type=PATH,

@@ -9,3 +9,9 @@ check                          problems of a dataset and its statistics; contact
 pack                           one archive for training without the original files
 images                         images by index, as training reads them
 """
+
+from typing import Literal, get_args
+
+Layout = Literal["monuseg", "tnbc", "dsb", "glas", "folders", "pack"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+"""Names of the layouts."""

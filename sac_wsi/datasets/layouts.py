@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sac_wsi.datasets import LAYOUTS
 from sac_wsi.datasets.dsb import open_dsb
 from sac_wsi.datasets.folders import open_folders, open_tnbc
 from sac_wsi.datasets.glas import open_glas
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sac_wsi.datasets.sample import DataSet
-
-LAYOUTS = ("monuseg", "tnbc", "dsb", "glas", "folders", "pack")
 
 _FEWEST_TO_SPLIT = 10
 
@@ -35,7 +34,7 @@ def open_layout(
     """Open a dataset.
 
     Args:
-        kind: Name of the layout, one of ``LAYOUTS``.
+        kind: Name of the layout, one of ``sac_wsi.datasets.LAYOUTS``.
         images: Folder or archive of the images.
         labels: Folder of the labels, for layouts that have two folders.
         mpp: Microns per pixel, for the layout folders only.

@@ -22,7 +22,7 @@ from sac_wsi.reproduce.train_run import refuse_changed_run, train_run
 from sac_wsi.reproduce.training_config import data_settings, inference, model_mpp, train_config
 from sac_wsi.reproduce.untrained import write_untrained
 from sac_wsi.train.log import Listener
-from sac_wsi.train.run_files import LOG
+from sac_wsi.train.run_folder import LOG
 
 if TYPE_CHECKING:
     from sac_wsi.errors import DataError

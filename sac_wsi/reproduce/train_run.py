@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sac_wsi.errors import InputChanged, SacWsiError
 from sac_wsi.files.atomic import atomic_file
 from sac_wsi.train.loop import train
-from sac_wsi.train.run_files import STATE
-from sac_wsi.train.same_run import refuse_other as refuse_other_config
+from sac_wsi.train.run_folder import STATE
+from sac_wsi.train.run_folder import refuse_other as refuse_other_config
 
 if TYPE_CHECKING:
     from sac_wsi.train.config import TrainConfig

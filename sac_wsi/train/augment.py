@@ -112,14 +112,14 @@ def random_crop(
         rng: Source of all random numbers.
         zoom: Pixels of the crop per pixel of the image, before the random zoom.
         offset_yx: Offset of the labels from the nuclei, in pixels of the image. The labels of the crop keep
-            this offset however the crop is rotated; an offset that rotates could not be learnt and would blur
-            the outlines.
+            this offset however the crop is rotated; an offset that rotates could not be learned and would
+            blur the outlines.
     """
     if zoom < _LEAST_ZOOM:
         rgb, labels = _shrunk(rgb, labels, zoom), _shrunk(labels, labels, zoom)
         zoom, offset_yx = 1.0, (offset_yx[0] * zoom, offset_yx[1] * zoom)
-    y, x, beside = _coordinates(labels.shape, side_px, settings, rng, zoom, offset_yx)
-    crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *beside)
+    y, x, label_yx = _coordinates(labels.shape, side_px, settings, rng, zoom, offset_yx)
+    crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *label_yx)
     if settings.strands and rng.random() < settings.strands:
         crop, cut = with_strands(crop, cut, rng)
     return _change_look(crop, settings, rng), cut

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sac_wsi.datasets import Layout
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sizes import ModelSize
@@ -13,6 +14,7 @@ from sac_wsi.settings.checks import check_range
 from sac_wsi.tiling.grid import GridSettings, SettingNames, make_grid
 from sac_wsi.train.augment import AugmentSettings
 
+DataKind = Literal["synthetic", Layout]
 Part = Literal["prompter", "sac", "both"]
 SIDE_MULTIPLE = 16
 
@@ -46,7 +48,7 @@ class DataSettings:
         side_px: For synthetic images: their side.
     """
 
-    kind: Literal["synthetic", "pack", "monuseg", "tnbc", "dsb", "glas", "folders"] = "synthetic"
+    kind: DataKind = "synthetic"
     images: str = ""
     labels: str = ""
     only: tuple[str, ...] = ()

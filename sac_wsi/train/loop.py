@@ -16,13 +16,12 @@ from sac_wsi.files.atomic import make_folder, sha256_of
 from sac_wsi.system import interrupt
 from sac_wsi.train.augment import NONE
 from sac_wsi.train.base import base_file
-from sac_wsi.train.begin import create_state
+from sac_wsi.train.initial_state import create_state
 from sac_wsi.train.loader import BatchSampler, load_batches
 from sac_wsi.train.log import Listener, Log
 from sac_wsi.train.ranks import Ranks, join
-from sac_wsi.train.run_files import BEST, LAST, LOG, STATE
+from sac_wsi.train.run_folder import BEST, LAST, LOG, STATE, claim_folder
 from sac_wsi.train.run_report import write_run_report
-from sac_wsi.train.same_run import claim_folder
 from sac_wsi.train.step import learning_rate_at, take_step
 from sac_wsi.train.validator import Validator
 
@@ -36,7 +35,7 @@ _VALIDATION_SEED = 1 << 20
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingResult:
     """The result of one call.
 
     Attributes:
@@ -52,7 +51,7 @@ class Run:
     seconds: float
 
 
-def train(config: TrainConfig, source: Source, *, listener: Listener | None = None) -> Run:
+def train(config: TrainConfig, source: Source, *, listener: Listener | None = None) -> TrainingResult:
     """Train a model, or continue the run in ``config.output_dir``.
 
     Raises:
@@ -76,7 +75,7 @@ def train(config: TrainConfig, source: Source, *, listener: Listener | None = No
     best = out / BEST if (out / BEST).exists() else out / LAST
     if ranks.first and complete:
         write_run_report(config, held_back, best)
-    return Run(best, complete, step, time.monotonic() - started)
+    return TrainingResult(best, complete, step, time.monotonic() - started)
 
 
 def _train_steps(

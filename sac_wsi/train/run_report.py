@@ -17,7 +17,7 @@ from sac_wsi.model.nets.sac import build_model
 from sac_wsi.train.base import base_file
 from sac_wsi.train.log import events_in, seconds_logged
 from sac_wsi.train.report import best_and_worst, curves_of, write_report
-from sac_wsi.train.run_files import LOG, REPORT, SCORES
+from sac_wsi.train.run_folder import LOG, REPORT, SCORES
 from sac_wsi.train.validation import score_model
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ class State:
                 self.average[name].copy_(value)
 
 
-def begin(model: SacModel, optimiser: torch.optim.Optimizer, *, over_sam: bool) -> State:
+def new_state(model: SacModel, optimiser: torch.optim.Optimizer, *, over_sam: bool) -> State:
     """Return the state before the first step.
 
     ``over_sam``: the frozen weights of SAM's parts are read from SAM's file and left out of the state.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sac_wsi.model.checkpoint.file import save_checkpoint
 from sac_wsi.model.nets.sac import SacModel, build_model
 from sac_wsi.train.cards import card_at, card_of
-from sac_wsi.train.run_files import BEST, LAST
+from sac_wsi.train.run_folder import BEST, LAST
 from sac_wsi.train.step import nonfinite_loss
 from sac_wsi.train.validation import image_means, score_model, validation_loss
 

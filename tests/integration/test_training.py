@@ -32,8 +32,8 @@ from sac_wsi.settings.typed import build
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.testing.datasets import make_dsb, make_folders, make_glas
 from sac_wsi.train import loop, validator
-from sac_wsi.train.begin import create_state
 from sac_wsi.train.config import TrainConfig
+from sac_wsi.train.initial_state import create_state
 from sac_wsi.train.log import Listener
 from sac_wsi.train.loop import train
 from sac_wsi.train.ranks import Ranks
@@ -318,11 +318,11 @@ def test_a_sac_over_its_prompter(tmp_path):
         pass
     for name in ("best.safetensors", "last.safetensors"):
         assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
-    begun = create_state(smoke(tmp_path, over, sac, start), "cpu").model.state_dict()
+    before = create_state(smoke(tmp_path, over, sac, start), "cpu").model.state_dict()
     held = load_model(first)[0].state_dict()
-    assert not begun["mask_decoder.output_hypernetworks_mlps.0.layers.2.weight"].any()
+    assert not before["mask_decoder.output_hypernetworks_mlps.0.layers.2.weight"].any()
     assert all(
-        torch.equal(begun[name], value) for name, value in held.items() if name.startswith("prompter.")
+        torch.equal(before[name], value) for name, value in held.items() if name.startswith("prompter.")
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sac_wsi.cli.data import _KINDS, command
-from sac_wsi.datasets.layouts import LAYOUTS, open_layout
+from sac_wsi.cli.data import command
+from sac_wsi.datasets.layouts import open_layout
 from sac_wsi.datasets.pack import Pack
 from sac_wsi.errors import DataError, SacWsiError
 from sac_wsi.testing.datasets import make_dsb, make_folders
@@ -65,10 +65,6 @@ def test_an_existing_sheet_is_an_error_before_the_work(tmp_path):
     done = check("--kind", "dsb", "--images", tmp_path, "--sheet", tmp_path / "s.png")
     assert isinstance(done.exception, SacWsiError)
     assert (tmp_path / "s.png").read_text() == "mine"
-
-
-def test_the_command_knows_every_layout():
-    assert _KINDS == LAYOUTS
 
 
 def test_options_that_do_not_fit_the_layout(tmp_path):

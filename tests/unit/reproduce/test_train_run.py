@@ -15,8 +15,8 @@ from sac_wsi.settings.read import read_settings
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
 from sac_wsi.train.log import Listener
-from sac_wsi.train.loop import Run as Trained
-from sac_wsi.train.same_run import claim_folder
+from sac_wsi.train.loop import TrainingResult
+from sac_wsi.train.run_folder import claim_folder
 
 SOURCE = SimpleNamespace(identity="these images")
 UNET = Run("monuseg", "unet", "")
@@ -35,7 +35,7 @@ class Loop:
         claim_folder(config)
         (out / "state.pt").write_text("state")
         (out / "best.safetensors").write_text("weights")
-        return Trained(out / "best.safetensors", self.left <= 0, 5, 1.0)
+        return TrainingResult(out / "best.safetensors", self.left <= 0, 5, 1.0)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sac_wsi.model.checkpoint.file import load_model
 from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.nets.sam import read_sam_file
 from sac_wsi.train.base import base_file
-from sac_wsi.train.state import State, begin
+from sac_wsi.train.state import State, new_state
 
 if TYPE_CHECKING:
     from sac_wsi.train.config import TrainConfig
@@ -34,7 +34,7 @@ def create_state(config: TrainConfig, device: str, *, resumed: bool = False) -> 
     if base := base_file(config.base):
         load_sam(model, read_sam_file(base), str(base))
     if config.start and not resumed:
-        take_over(model, config, base)
+        copy_start_weights(model, config, base)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_trainable(config, name))
     model = model.to(device)
@@ -43,7 +43,7 @@ def create_state(config: TrainConfig, device: str, *, resumed: bool = False) -> 
     chosen = [p for p in model.parameters() if p.requires_grad]
     schedule = config.schedule
     optimiser = torch.optim.AdamW(chosen, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    return begin(model, optimiser, over_sam=bool(config.base))
+    return new_state(model, optimiser, over_sam=bool(config.base))
 
 
 def is_trainable(config: TrainConfig, name: str) -> bool:
@@ -57,7 +57,7 @@ def is_trainable(config: TrainConfig, name: str) -> bool:
     return not config.base or learns(config.size.family, name)
 
 
-def take_over(model: SacModel, config: TrainConfig, base: Path | None) -> None:
+def copy_start_weights(model: SacModel, config: TrainConfig, base: Path | None) -> None:
     """Copy those parts of ``config.start`` into ``model`` that have the same sizes, such as the prompter.
 
     Raises:

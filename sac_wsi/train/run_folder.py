@@ -1,4 +1,4 @@
-"""Keep one run per folder: its settings are saved in it, and a run with other settings is refused."""
+"""Name the files of a run, save its settings in its folder, and refuse a run with other settings there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from sac_wsi.errors import ConfigError, InputChanged
 from sac_wsi.files.atomic import atomic_file
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
-from sac_wsi.train.run_files import BEST, CONFIG, LAST, STATE
+
+STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
+CONFIG, LOG, REPORT, SCORES = "config.json", "log.jsonl", "report.html", "scores.json"
+"""Names of the files that a run writes into its folder."""
 
 _OF_A_CALL = {
     *("output_dir", "base", "start", "data.images", "data.labels"),  # the images' names are in the state
