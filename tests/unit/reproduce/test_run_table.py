@@ -57,12 +57,12 @@ def test_rows_without_what_they_need_say_so_and_the_others_run(trainer):
 def test_a_row_that_fails_does_not_stop_the_others(trainer, everything):
     def run_row(row):
         if row.run.family == "msa":
-            raise SacWsiError("The loss is no number any more")
+            raise SacWsiError("The loss became NaN or infinite")
         return trainer(row)
 
     found = run_table(target("table1"), run_row, available=everything)
     assert [line.row.name for line in found.failed] == ["MSA 1-expert"]
-    assert found.failed[0].result.reason == "The loss is no number any more"
+    assert found.failed[0].result.reason == "The loss became NaN or infinite"
     assert len(trainer.asked) == 4
 
 
