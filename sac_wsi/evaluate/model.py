@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sac_wsi.datasets.images import Images
-    from sac_wsi.model.predict.tiles import PersonPoints
+    from sac_wsi.model.predict.context import PersonPoints
     from sac_wsi.nuclei.columns import Nuclei
 
 

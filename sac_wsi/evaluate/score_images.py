@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sac_wsi.errors import DataError
 from sac_wsi.evaluate.metrics import ImageScores, score_image
 from sac_wsi.model.points.prompts import expert_points
-from sac_wsi.model.predict.tiles import PersonPoints
+from sac_wsi.model.predict.context import PersonPoints
 from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.tiling.segmenter import RgbTile
 from sac_wsi.tiling.whole_image import Labels, label_image

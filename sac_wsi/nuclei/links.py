@@ -1,4 +1,7 @@
-"""Sets that join, for numba kernels: of each member another one of its set, of the set's first itself."""
+"""Disjoint sets for numba kernels: each member is linked to another of its set, the first to itself.
+
+A file of its own because two rooms need it: ``classical`` and ``model``.
+"""
 
 from __future__ import annotations
 

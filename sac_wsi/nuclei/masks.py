@@ -103,6 +103,12 @@ def nuclei_from_packed(columns: tuple[NDArray[Any], ...], scores: NDArray[Any] |
     )
 
 
+@njit(inline="always")  # type: ignore[untyped-decorator,unused-ignore]
+def bit_at(bits: NDArray[np.uint8], start: int, k: int) -> Any:
+    """Return pixel ``k`` (row by row in its box) of the packed mask whose bytes begin at ``start``."""
+    return (bits[start + (k >> 3)] >> (7 - (k & 7))) & 1
+
+
 @njit(cache=True, nogil=True)
 def new_columns(count: int, byte_count: int) -> Any:
     """Room for ``count`` nuclei: anchor_yx, box, area_px, mask_start, mask_bits."""

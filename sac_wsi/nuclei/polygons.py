@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from sac_wsi.nuclei.bits import bit_at
+from sac_wsi.nuclei.masks import bit_at
 from sac_wsi.nuclei.table import CENTIPIXEL
 
 if TYPE_CHECKING:

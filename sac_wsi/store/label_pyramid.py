@@ -16,7 +16,7 @@ import zarr
 from numba import njit
 
 from sac_wsi.geometry import Box
-from sac_wsi.nuclei.bits import bit_at
+from sac_wsi.nuclei.masks import bit_at
 from sac_wsi.store.columns import Table, compressor
 
 if TYPE_CHECKING:

@@ -20,9 +20,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sac_wsi.nuclei.bits import bit_at
 from sac_wsi.nuclei.columns import Nuclei, concat
-from sac_wsi.nuclei.masks import nuclei_from_masks
+from sac_wsi.nuclei.masks import bit_at, nuclei_from_masks
 
 if TYPE_CHECKING:
     from sac_wsi.geometry import Box

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from sac_wsi.model.points.prompts import expert_points
-from sac_wsi.model.predict.semantic import basins_of, seeds_of, with_unseeded
+from sac_wsi.model.predict.watershed import add_unseeded_basins, basins_of, seeds_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sac_wsi.model.checkpoint.inference import InferenceSettings
+    from sac_wsi.model.checkpoint.inference import PixelSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class NucleusPrompts:
 
 
 def sample_nucleus_prompts(
-    maps: Tensor, labels: Tensor, most: int, use: InferenceSettings, mpp: float, rng: np.random.Generator
+    maps: Tensor, labels: Tensor, most: int, use: PixelSettings, rng: np.random.Generator
 ) -> NucleusPrompts:
     """Return random prompts: the prompter's, and a point in each true nucleus that has none of them.
 
@@ -47,7 +47,6 @@ def sample_nucleus_prompts(
         labels: The true nuclei (B, side, side).
         most: Largest number of prompts of a tile.
         use: The settings of inference.
-        mpp: Resolution in micrometres per pixel.
         rng: Source of all random numbers.
     """
     probability = maps.detach().float().sigmoid().cpu().numpy()
@@ -58,8 +57,8 @@ def sample_nucleus_prompts(
     basins = np.zeros(truth.shape, np.int32)
     for i, of_tile in enumerate(probability):
         seeds_yx = seeds_of(of_tile, use)
-        basins[i] = basins_of(of_tile[0], of_tile, seeds_yx, use, mpp)
-        own_yx = with_unseeded(seeds_yx, basins[i])
+        basins[i] = basins_of(of_tile[0], of_tile, seeds_yx, use)
+        own_yx = add_unseeded_basins(seeds_yx, basins[i])
         some_yx = rng.permutation(np.concatenate([own_yx, _missed(truth[i], own_yx, rng)]))[:most]
         y, x = some_yx.T
         owner += [i] * len(some_yx)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sac_wsi.model.checkpoint.inference import InferenceSettings
+    from sac_wsi.model.checkpoint.inference import PixelSettings
     from sac_wsi.train.config import ObjectiveSettings
 
 _MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -109,7 +109,7 @@ def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
 
 
 def loss_of(
-    model: SacModel, batch: TrainingBatch, settings: ObjectiveSettings, use: InferenceSettings, mpp: float
+    model: SacModel, batch: TrainingBatch, settings: ObjectiveSettings, use: PixelSettings
 ) -> dict[str, Tensor]:
     """Return the terms of the loss by name; their sum is minimised.
 
@@ -118,7 +118,6 @@ def loss_of(
         batch: The crops, on the device of the model.
         settings: Which part of the model is trained, and with which losses.
         use: How the model is prompted at inference: by which points, on which windows.
-        mpp: Resolution in micrometres per pixel.
     """
     images = model.normalise(batch.pixels.permute(0, 3, 1, 2))
     features = _forward_features(model, images, settings)
@@ -141,7 +140,7 @@ def loss_of(
             model.semantic(features.embedding, xy, labels, prompter_logits), batch.maps[:, :1]
         )
         if model.size.over_prompter:
-            terms |= _prompted_nucleus_terms(model, features, batch, settings, use, mpp)
+            terms |= _prompted_nucleus_terms(model, features, batch, settings, use)
         elif len(batch.owner):
             terms |= _nucleus_terms(model, features.embedding, batch, use.window_cells, mask_loss)
     return terms
@@ -228,8 +227,7 @@ def _prompted_nucleus_terms(
     features: TileFeatures,
     batch: TrainingBatch,
     settings: ObjectiveSettings,
-    use: InferenceSettings,
-    mpp: float,
+    use: PixelSettings,
 ) -> dict[str, Tensor]:
     """Return the terms of single nuclei with the prompter's own prompts, whose foreground the masks correct.
 
@@ -238,7 +236,7 @@ def _prompted_nucleus_terms(
     assert features.embedding is not None
     assert features.prompter_logits is not None
     rng = np.random.default_rng(int(batch.seed))
-    own = sample_nucleus_prompts(features.prompter_logits, batch.labels, settings.nuclei, use, mpp, rng)
+    own = sample_nucleus_prompts(features.prompter_logits, batch.labels, settings.nuclei, use, rng)
     if not len(own.owner):
         return {}
     foreground = features.prompter_logits[:, 0]

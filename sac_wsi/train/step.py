@@ -43,12 +43,11 @@ def take_step(
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate
     state.optimiser.zero_grad(set_to_none=True)
+    use = config.inference.in_pixels(config.mpp)
     means: dict[str, float] = {}
     for batch in passes:
         with arithmetic(ranks.device, config.schedule.bf16):
-            terms = loss_of(
-                model, on_device(batch, ranks.device), config.objective, config.inference, config.mpp
-            )
+            terms = loss_of(model, on_device(batch, ranks.device), config.objective, use)
         total = torch.stack(list(terms.values())).sum() / schedule.accumulate
         total.backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():

@@ -36,7 +36,7 @@ def score_model(
     """Yield each image with the scores of the nuclei that the model finds, in the precision of training."""
     runner = Runner(model, device, config.schedule.bf16)
     return score_images(
-        partial(tile_nuclei, runner, config.inference, config.mpp),
+        partial(tile_nuclei, runner, config.inference.in_pixels(config.mpp)),
         images,
         tile_px=config.size.tile_px,
         halo_px=math.ceil(config.halo_um / config.mpp),
@@ -63,9 +63,10 @@ def validation_loss(
 ) -> dict[str, float]:
     """Return the mean of each term of the loss over the batches, and the mean of their sum as "loss"."""
     sums: dict[str, float] = {"loss": 0.0}
+    use = config.inference.in_pixels(config.mpp)
     for batch in batches:
         with torch.inference_mode(), arithmetic(device, config.schedule.bf16):
-            terms = loss_of(model, on_device(batch, device), config.objective, config.inference, config.mpp)
+            terms = loss_of(model, on_device(batch, device), config.objective, use)
         for name, value in terms.items():
             sums[f"loss_{name}"] = sums.get(f"loss_{name}", 0.0) + float(value) / len(batches)
             sums["loss"] += float(value) / len(batches)

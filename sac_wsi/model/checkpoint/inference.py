@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from sac_wsi.errors import ConfigError
@@ -87,10 +88,51 @@ class InferenceSettings:
         """Return the settings as nested mappings under the names that enter hashes."""
         return _renamed(asdict(self), _FIRST_NAMES)
 
+    def in_pixels(self, mpp: float) -> PixelSettings:
+        """Return the settings for tiles of ``mpp`` micrometres per pixel."""
+        values = {each.name: getattr(self, each.name) for each in fields(InferenceSettings)}
+        return PixelSettings(
+            **values,
+            min_area_px=max(1, round(self.min_area_um2 / mpp**2)),
+            min_mask_area_px=_pixels_of(self.min_area_um2, mpp),
+        )
+
+
+@dataclass(frozen=True)
+class PixelSettings(InferenceSettings):
+    """Settings for tiles of one resolution, made by ``InferenceSettings.in_pixels``.
+
+    The two limits differ by at most one pixel. One limit for all modes would change which nuclei are found.
+
+    min_area_px       semantic, prompter: smallest area, the nearest whole number of pixels, at least 1
+    min_mask_area_px  instance: smallest area, the least whole number of pixels that is not below min_area_um2
+    """
+
+    min_area_px: int = 1
+    min_mask_area_px: int = 0
+
+
+def _pixels_of(area_um2: float, mpp: float) -> int:
+    """Return the least whole number of pixels whose area is at least ``area_um2``."""
+    pixels = max(0, math.ceil(area_um2 / mpp**2) - 1)
+    # the product decides, not the quotient: they are rounded differently
+    while pixels * mpp**2 < area_um2:
+        pixels += 1
+    return pixels
+
 
 def with_todays_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the nested settings of an older card under today's names."""
     return _renamed(settings, _TODAYS_NAMES)
+
+
+def check_names(changes: Mapping[str, Any], prefix: str = "sac.") -> None:
+    """Raise ConfigError that gives the new name if a change has the first name of a renamed setting."""
+    for key, value in changes.items():
+        if key in _TODAYS_NAMES:
+            raise ConfigError(f"{prefix}{key} is now {prefix}{_TODAYS_NAMES[key]}: use this name.")
+        if isinstance(value, Mapping):
+            check_names(value, f"{prefix}{key}.")
 
 
 def _renamed(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

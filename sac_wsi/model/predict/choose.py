@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.checkpoint.file import read_header, sam_header
-from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.checkpoint.inference import InferenceSettings, check_names
 from sac_wsi.model.predict.features import resolve
 from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.settings.typed import build
@@ -34,6 +34,7 @@ def choose_segmenter(
     """
     path = find_checkpoint(model)
     header = sam_header(path) if path.suffix == ".pth" else read_header(path)
+    check_names(changes)
     settings = build(InferenceSettings, merged(asdict(header.card.inference), changes), "sac.")
     device, precision = resolve(device, precision)
     return SacSegmenter(

@@ -14,8 +14,9 @@ import numpy as np
 from sac_wsi.errors import ConfigError, InputChanged
 from sac_wsi.model.checkpoint.file import Header, load_model
 from sac_wsi.model.checkpoint.inference import InferenceSettings
+from sac_wsi.model.predict.context import PersonPoints
 from sac_wsi.model.predict.features import Runner, make_runner
-from sac_wsi.model.predict.tiles import PersonPoints, tile_nuclei
+from sac_wsi.model.predict.tiles import tile_nuclei
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ class SacSegmenter:
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
         """Return the nuclei of each tile, in frame coordinates."""
-        return tile_nuclei(self._runner(), self.settings, self.mpp, self.person, tiles)
+        return tile_nuclei(self._runner(), self.settings.in_pixels(self.mpp), self.person, tiles)
 
     def _runner(self) -> Runner:
         return _runner(self.path, self.header.identity, self.base, self.device, self.precision)

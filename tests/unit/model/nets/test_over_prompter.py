@@ -14,8 +14,9 @@ from sac_wsi.model.nets.over_prompter import Stem, nucleus_prior
 from sac_wsi.model.nets.prompter import UNet
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.model.predict.context import PersonPoints
 from sac_wsi.model.predict.features import arithmetic, make_runner
-from sac_wsi.model.predict.tiles import PersonPoints, tile_nuclei
+from sac_wsi.model.predict.tiles import tile_nuclei
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.tiling.segmenter import RgbTile
@@ -37,7 +38,7 @@ def knowing():
     batch = make_training_batch([crop(SLIDE)], 3, 0, 0, rng)
     optimiser = torch.optim.AdamW(model.prompter.parameters(), lr=1e-2)
     for _ in range(60):
-        terms = loss_of(model, batch, ObjectiveSettings(part="prompter"), InferenceSettings(), 0.25)
+        terms = loss_of(model, batch, ObjectiveSettings(part="prompter"), InferenceSettings().in_pixels(0.25))
         optimiser.zero_grad()
         sum(terms.values()).backward()
         optimiser.step()
@@ -54,7 +55,7 @@ def found_by(model, mode, person=None, **settings):
     runner = make_runner(copy.deepcopy(model), "cpu", "float32")  # which folds LoRA in
     use = InferenceSettings(mode=mode, window_cells=0, **settings)
     tile = RgbTile(rgb, Box.of_shape(SLIDE.shape_yx))
-    (nuclei,) = tile_nuclei(runner, use, 0.5, person or PersonPoints(), [tile])
+    (nuclei,) = tile_nuclei(runner, use.in_pixels(0.5), person or PersonPoints(), [tile])
     return nuclei
 
 
@@ -84,7 +85,7 @@ def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
     settings = ObjectiveSettings(part="sac", nuclei=16, mask_loss="dice_ce")
     told = []
     for _ in range(25):
-        terms = loss_of(model, batch, settings, InferenceSettings(mode="instance"), 0.25)
+        terms = loss_of(model, batch, settings, InferenceSettings(mode="instance").in_pixels(0.25))
         assert set(terms) == {"semantic", "iou", "instance"}
         optimiser.zero_grad()
         sum(terms.values()).backward()
@@ -108,7 +109,7 @@ def test_a_false_prompt_teaches_the_score_alone(knowing):
     rgb, labels = crop(SLIDE)
     batch = make_training_batch([(rgb, np.zeros_like(labels))], 3, 0, 0, np.random.default_rng(0))
     settings = ObjectiveSettings(part="sac", nuclei=16)
-    terms = loss_of(knowing, batch, settings, InferenceSettings(mode="instance"), 0.25)
+    terms = loss_of(knowing, batch, settings, InferenceSettings(mode="instance").in_pixels(0.25))
     assert set(terms) == {"semantic", "iou"}
 
 
@@ -123,7 +124,7 @@ def test_windows_and_owners_of_a_batch(knowing, bf16):
     def terms(*crops):
         batch = make_training_batch(list(crops), 3, 0, 0, np.random.default_rng(0))
         with torch.inference_mode(), arithmetic("cpu", bf16):
-            told = loss_of(knowing, batch, settings, use, 0.25)
+            told = loss_of(knowing, batch, settings, use.in_pixels(0.25))
         return {name: float(value) for name, value in told.items()}
 
     alone, second = terms((rgb, labels)), terms(nothing, (rgb, labels))
@@ -138,7 +139,9 @@ def test_a_nucleus_that_the_prompter_missed_is_asked_for_as_a_person_would(knowi
     blind = labels == np.bincount(labels[labels > 0]).argmax()
     maps[0, :, torch.from_numpy(blind)] = -8
     truth = torch.from_numpy(labels)[None]
-    own = sample_nucleus_prompts(maps, truth, 99, InferenceSettings(), 0.25, np.random.default_rng(0))
+    own = sample_nucleus_prompts(
+        maps, truth, 99, InferenceSettings().in_pixels(0.25), np.random.default_rng(0)
+    )
     (at,) = np.flatnonzero(own.true_id == labels[blind][0])
     x, y = own.centre_xy[at, 0].int().tolist()
     assert blind[y, x]
@@ -155,7 +158,7 @@ def test_a_prompt_without_a_mask_prompt_takes_what_stands_for_none(knowing):
     batch = make_training_batch([(rgb, np.zeros_like(one)), (rgb, one)], 3, 0, 1, np.random.default_rng(0))
     assert batch.owner.tolist() == [1]
     settings = ObjectiveSettings(part="sac", auto=False, nuclei=1)
-    assert "instance" in loss_of(plain, batch, settings, InferenceSettings(), 0.25)
+    assert "instance" in loss_of(plain, batch, settings, InferenceSettings().in_pixels(0.25))
 
 
 def test_the_stem_averages_over_patches():

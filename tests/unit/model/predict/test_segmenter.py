@@ -13,7 +13,7 @@ from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sac import SacModel, TileFeatures
 from sac_wsi.model.predict.features import Runner, features
 from sac_wsi.model.predict.segmenter import SacSegmenter
-from sac_wsi.model.predict.semantic import split, with_persons
+from sac_wsi.model.predict.watershed import add_user_points, split_foreground
 from sac_wsi.tiling.segmenter import RgbTile
 
 
@@ -136,9 +136,9 @@ def test_a_click_on_a_nucleus_that_was_found_does_not_split_it():
     maps = ((y - 30) ** 2 + (x - 30) ** 2 < 15**2).astype(np.float32)[None]
     centre = np.array([[30, 30]], np.int32)
     for click in ([30, 30], [37, 30], [30, 43], [20, 22]):
-        seeds = with_persons(centre, np.array([click], np.int32), maps)
+        seeds = add_user_points(centre, np.array([click], np.int32), maps)
         assert seeds.tolist() == [click]
-    assert len(with_persons(centre, np.array([[60, 60]], np.int32), maps)) == 2
+    assert len(add_user_points(centre, np.array([[60, 60]], np.int32), maps)) == 2
 
 
 def test_a_click_is_a_seed_of_the_prompters_own_way(make_segmenter):
@@ -267,8 +267,8 @@ def test_nuclei_part_at_the_boundary_maps_valley():
     maps[2, 4:16, 4:36] = 1
     maps[2, 4:16, 11] = 0  # far from the middle between the seeds
     seeds = np.array([[10, 8], [10, 30]], np.int32)
-    settings = InferenceSettings(mode="prompter")
-    found = split(maps[0], maps, seeds, (0, 0), settings, 0.5)
+    settings = InferenceSettings(mode="prompter").in_pixels(0.5)
+    found = split_foreground(maps[0], maps, seeds, (0, 0), settings)
     assert sorted(found.box[:, 1].tolist()) in ([4, 11], [4, 12])
 
 
@@ -278,6 +278,7 @@ def test_unsure_nuclei_are_left_out_by_their_probability():
     seeds = np.array([[8, 8], [8, 28]], np.int32)
 
     def found(**chosen):
-        return len(split(maps[0], maps, seeds, (0, 0), InferenceSettings(mode="prompter", **chosen), 0.5))
+        settings = InferenceSettings(mode="prompter", **chosen).in_pixels(0.5)
+        return len(split_foreground(maps[0], maps, seeds, (0, 0), settings))
 
     assert (found(), found(min_probability=0.6), found(min_score=0.6)) == (2, 1, 2)
