@@ -1,9 +1,9 @@
-"""Several weights of one descent as their mean, which is steadier on images that none has learnt from.
+"""Average the weights of several checkpoints; on new images the mean is often better than each of them.
 
     python pipelines/average_weights.py runs/a/best.safetensors runs/b/last.safetensors --out mean.safetensors
 
-They are checkpoints of one run, or of runs that went on from one: the means of weights that learnt from
-different beginnings know nothing.
+They must come from one run, or from runs that continued from the same one: the mean of independently
+trained weights is useless.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ State = dict[str, Tensor]
 
 
 def mean(states: list[State]) -> State:
-    """Of each tensor; of counts the largest."""
+    """Return the mean of each tensor; of counters the largest."""
     return {name: _mean([state[name] for state in states]) for name in states[0]}
 
 
@@ -41,22 +41,22 @@ def _mean(tensors: list[Tensor]) -> Tensor:
 
 
 def average(sources: list[Path], path: Path, licence: str = "") -> None:
-    """Write the mean, with the first one's card and the terms of all, or the licence that covers them."""
+    """Write the mean with the first card and the licence terms of all, or with ``licence``."""
     cards = [read_header(source).card for source in sources]
     for source, card in zip(sources, cards, strict=True):
-        if _what_weights_mean(card) != _what_weights_mean(cards[0]):
+        if _compatible_with(card) != _compatible_with(cards[0]):
             raise CheckpointError(
-                f"{source} and {sources[0]} differ in size, resolution or base: needed weights that went on "
-                "from the same ones."
+                f"{source} and {sources[0]} differ in size, resolution or base: needed weights that "
+                "continued from the same ones."
             )
     models = [load_model(source)[0] for source in sources]
     models[0].load_state_dict(mean([model.state_dict() for model in models]))
     terms = terms_of(*(card.training for card in cards), licence=licence)
-    told = replace(terms, steps=cards[0].training.steps, code_version=cards[0].training.code_version)
-    save_checkpoint(path, models[0], replace(cards[0], name=path.stem, training=told, metrics={}))
+    training = replace(terms, steps=cards[0].training.steps, code_version=cards[0].training.code_version)
+    save_checkpoint(path, models[0], replace(cards[0], name=path.stem, training=training, metrics={}))
 
 
-def _what_weights_mean(card: Card) -> tuple[object, ...]:
+def _compatible_with(card: Card) -> tuple[object, ...]:
     return (card.size, card.mpp, card.pixel_mean, card.pixel_std, card.kind, card.base_sha256)
 
 

@@ -1,10 +1,10 @@
-"""Two U-Nets as one of both widths together: a model that begins as the mean of two and learns on.
+"""Join two U-Nets into a wider one whose logits are the mean of theirs, to train it further.
 
     python pipelines/join_prompters.py runs/a/best.safetensors runs/b/best.safetensors joined.safetensors
     sac-wsi train … --set start=joined.safetensors --set size.prompter.width=32
 
-Side by side in every layer, neither looks at the other's features to begin with: those weights are 0 and
-learn. On a CPU that is the cheapest wide U-Net; two narrow ones learn at the same time, one on each core.
+In every layer the features of both stand side by side. The weights between the two are 0 at first and are
+trained later. On a CPU this is the cheapest way to a wide U-Net: two narrow ones train in parallel.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ State = dict[str, Tensor]
 
 
 def joined(first: UNet, second: UNet) -> State:
-    """Of a U-Net whose logits are the mean of theirs."""
+    """Return the state of a U-Net whose logits are the mean of those of two."""
     one, other = first.state_dict(), second.state_dict()
     return {name: _joined(name, one[name], other[name]) for name in one}
 
@@ -46,14 +46,14 @@ def _joined(name: str, one: Tensor, other: Tensor) -> Tensor:
     if one.ndim == 1 or name.startswith("down.0.0."):
         return torch.cat((one, other))
     if name.startswith("up.") and name.split(".")[2] == "0":
-        # on the way up a block's input is what comes from below, then what was skipped: so for both
+        # the input of a block is the upsampled features, then the skipped ones: join each part
         below, skipped = (_beside(*halves) for halves in zip(one.chunk(2, 1), other.chunk(2, 1), strict=True))
         return torch.cat((below, skipped), dim=1)
     return _beside(one, other)
 
 
 def _beside(one: Tensor, other: Tensor) -> Tensor:
-    """Two kernels along the diagonal, zeros elsewhere."""
+    """Return two kernels along the diagonal, zeros elsewhere."""
     sizes = [a + b for a, b in zip(one.shape[:2], other.shape[:2], strict=True)]
     both = one.new_zeros(*sizes, *one.shape[2:])
     both[: one.shape[0], : one.shape[1]] = one
@@ -62,7 +62,7 @@ def _beside(one: Tensor, other: Tensor) -> Tensor:
 
 
 def join(first: Path, second: Path, path: Path) -> None:
-    """Write the checkpoint of both; its terms are those of both."""
+    """Write the joined checkpoint with the licence terms of both."""
     prompters, cards = [], []
     for source in (first, second):
         model, header = load_model(source)
@@ -81,7 +81,7 @@ def join(first: Path, second: Path, path: Path) -> None:
         other.size.prompter.maps,
     ):
         raise CheckpointError(
-            f"{first} and {second} see pixels in different ways or have different maps "
+            f"{first} and {second} have different normalisation or maps "
             f"({one.size.prompter.maps} and {other.size.prompter.maps}): needed two that agree."
         )
     width = one.size.prompter.width + other.size.prompter.width

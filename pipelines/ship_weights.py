@@ -1,10 +1,10 @@
-"""Make a training run's checkpoint one of those that ship: half precision, its name and use settled.
+"""Convert the checkpoint of a training run to one that ships: half precision, a name, settings.
 
     python pipelines/ship_weights.py runs/sac_tiny/best.safetensors sac-tiny \\
         --set mode=prompter --set tta=4 --metric monuseg_zero_shot_pq=0.537
 
-The run's own scores are left out: they are of other settings, in single precision. What may not be used
-commercially goes to sac_wsi/weights/research, which the wheel leaves out.
+The scores of the run are left out: they were measured with other settings, in single precision. Weights for
+non-commercial use are written to sac_wsi/weights/research, which is not part of the wheel.
 """
 
 from __future__ import annotations
@@ -54,10 +54,12 @@ def ship(
 ) -> Path:
     """Write the file that ships and return where it is."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ConfigError(f"{name!r} is no name for weights: needed lower-case letters, digits, - and .")
+        raise ConfigError(f"{name!r} is not a name for weights: needed lower-case letters, digits, - and .")
     card = read_header(checkpoint).card
     if card.kind != "whole":
-        raise ConfigError(f"{checkpoint} holds only what was trained over {card.base}: needed all weights.")
+        raise ConfigError(
+            f"{checkpoint} holds only the weights trained over {card.base}: needed all weights."
+        )
     model, _ = load_model(checkpoint)
     if prompter is not None:
         card = _with_prompter(model, card, prompter)
@@ -72,19 +74,19 @@ def ship(
     if forbids != forbids_commerce(card.training.licence):
         raise ConfigError(
             f"{checkpoint} has the licence {card.training.licence} and non_commercial {forbids}: needed both "
-            "to say the same. Train with --set licence=… of the data."
+            "to agree. Train with --set licence=… of the data."
         )
     covered = set(card.training.licence.split("; ")) <= _COVERED
     if not forbids and not covered:
         raise ConfigError(
-            f"{checkpoint} has the licence {card.training.licence!r}: the LICENSE beside the weights that "
-            f"ship covers {', '.join(sorted(_COVERED))}. Train with --set licence=… of the data."
+            f"{checkpoint} has the licence {card.training.licence!r}: the LICENSE of the shipped weights "
+            f"covers {', '.join(sorted(_COVERED))}. Train with --set licence=… of the data."
         )
     path = shipped_path(name, non_commercial=forbids)
     other = shipped_path(name, non_commercial=not forbids)
     if other.exists():
-        raise ConfigError(f"{other} has this name already: needed another, or remove it.")
-    make_folder(path.parent, "It is where such weights ship.")
+        raise ConfigError(f"{other} already has this name: choose another, or remove that file.")
+    make_folder(path.parent, "Shipped weights are kept there.")
     beside = path.with_suffix(".new")
     try:
         save_checkpoint(beside, model, card, torch.float16)
@@ -98,7 +100,7 @@ def ship(
 
 
 def _with_prompter(model: SacModel, card: Card, prompter: Path) -> Card:
-    """Put another prompter into ``model``; the card with the terms of both."""
+    """Put another prompter into ``model``; return the card with the licence terms of both."""
     other, header = load_model(prompter)
     if model.prompter is None or other.prompter is None or card.size.prompter != header.card.size.prompter:
         raise ConfigError(
@@ -108,19 +110,19 @@ def _with_prompter(model: SacModel, card: Card, prompter: Path) -> Card:
     theirs = header.card
     if (theirs.mpp, theirs.pixel_mean, theirs.pixel_std) != (card.mpp, card.pixel_mean, card.pixel_std):
         raise ConfigError(
-            f"{prompter} is for {theirs.mpp} µm per pixel and {card.name} for {card.mpp}, or their pixels "
-            "are scaled otherwise: needed the same."
+            f"{prompter} is for {theirs.mpp} µm per pixel and {card.name} for {card.mpp}, or their "
+            "normalisation differs: needed the same."
         )
     model.prompter.load_state_dict(other.prompter.state_dict())
     terms = terms_of(card.training, theirs.training)
-    told = replace(terms, steps=card.training.steps, code_version=card.training.code_version)
-    return replace(card, training=told)
+    training = replace(terms, steps=card.training.steps, code_version=card.training.code_version)
+    return replace(card, training=training)
 
 
 def main() -> int:
     options = parser().parse_args()
     try:
-        metrics = {key: float(value) for key, value in (told.split("=") for told in options.metrics)}
+        metrics = {key: float(value) for key, value in (each.split("=") for each in options.metrics)}
     except ValueError:
         print(f"ship_weights: --metric {options.metrics}: needed NAME=NUMBER", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Cutting clumps into ellipses: the component tree of a relief, and the best set of pieces in it."""
+"""Cut clumps into ellipses: the component tree of a relief, and the best set of pieces in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sac_wsi.nuclei.links import root
 
 @njit(cache=True, nogil=True)
 def component_tree(relief: Any, order: Any) -> Any:
-    """Parent of each pixel of ``order`` (rising height), as positions in ``order`` (Najman & Couprie 2006).
+    """Return the parent of each pixel of ``order`` (rising height), as a position in ``order``.
 
-    A pixel whose parent is as high as itself belongs to its parent's component; a root is its own.
+    The algorithm is that of Najman & Couprie 2006. A pixel whose parent has the same height belongs to its
+    parent's component; a root is its own parent.
     """
     height, width = relief.shape
     heights = relief.ravel()
@@ -39,7 +40,7 @@ def component_tree(relief: Any, order: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def best_ellipses(relief: Any, order: Any, parent: Any, smallest: float, largest: float, power: float) -> Any:
-    """For each pixel of ``order`` the number of the chosen component that holds it, or 0."""
+    """Return for each pixel of ``order`` the number of the chosen component that holds it, or 0."""
     heights, width = relief.ravel(), relief.shape[1]
     count = len(order)
     sums = np.zeros((count, 6), np.int64)
@@ -81,11 +82,11 @@ def _add_pixel(sums: Any, y: int, x: int) -> None:
 
 @njit(cache=True, nogil=True)
 def ellipse_fill(sums: Any) -> float:
-    """Area over that of the ellipse of the same second moments: 1 for ellipses, less for all else."""
+    """Return the area over that of the ellipse with the same second moments: 1 for ellipses, else less."""
     n, y, x, yy, yx, xx = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]
     if n == 0:
         return 0.0
-    # the differences are of integers, exact wherever the tile begins; 1/12 is a pixel's own extent
+    # differences of integers: exact wherever the tile lies; 1/12 is the variance inside a pixel
     var_y = (n * yy - y * y) / n**2 + 1 / 12
     var_x = (n * xx - x * x) / n**2 + 1 / 12
     cov = (n * yx - y * x) / n**2
@@ -95,7 +96,7 @@ def ellipse_fill(sums: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def label_sums(labels: Any, values: Any, count: int) -> Any:
-    """Per label 0..count: the six sums of its pixels' places and the sum of the values."""
+    """Return per label 0..count the six sums of its pixels' positions and the sum of its values."""
     rows = np.zeros((count + 1, 7), np.int64)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):

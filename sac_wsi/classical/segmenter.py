@@ -1,20 +1,19 @@
-"""Nuclei without weights: haematoxylin, a local threshold, and splits that leave ellipses.
+"""Find nuclei without weights: haematoxylin, a local threshold, and cuts into ellipses.
 
     rgb ─► haematoxylin ─► local threshold ─► mask ─► relief ─► seeds ─► watershed ─► nuclei
 
-The relief is the contrast to the surroundings plus the depth inside the mask. Its component tree (what
-is connected above each height) holds every way of cutting a clump along that relief; of each clump the
-set of pieces is taken that fills ellipses best, and these are the seeds.
+The relief is the contrast to the surroundings plus the depth inside the mask. Its component tree (the
+connected regions above each height) holds all possible cuts of a clump along that relief. The pieces that
+fill ellipses best are the seeds.
 
-All sums are sums of integers over a window around a pixel, and nothing is measured on a whole tile, so
-two tiles that see the same surroundings of a clump find the same nuclei in it, bit for bit. Only a clump
-that runs out of a tile (a fold, a sheet of keratin) may be cut differently in its neighbour.
+All sums are sums of integers over a window around a pixel, and nothing is measured on a whole tile. So
+two tiles that hold the same surroundings of a clump find the same nuclei in it, bit for bit. Only a clump
+that reaches beyond a tile (a fold, a sheet of keratin) may be cut differently in the next tile.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -25,10 +24,10 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from sac_wsi.classical.ellipses import best_ellipses, component_tree, ellipse_fill, label_sums
-from sac_wsi.errors import ConfigError
 from sac_wsi.nuclei.columns import Nuclei
 from sac_wsi.nuclei.masks import nuclei_from_labels
 from sac_wsi.nuclei.stain import stain_density
+from sac_wsi.settings.checks import check_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from sac_wsi.tiling.segmenter import RgbTile
 
-_ALGORITHM = 1  # part of the fingerprint: raise it with any change that can change an answer
+_ALGORITHM = 1  # part of the fingerprint: increase it with any change that can change the nuclei
 _PER_OD = 1000  # densities are whole thousandths, so that window sums are exact
 _STEPS = 100  # heights of the relief per unit of contrast
 _PASSES = 2
@@ -90,16 +89,10 @@ class ClassicalSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not (math.isfinite(value) and value >= 0) or (name == "mpp" and value == 0):
-                raise ConfigError(f"classical {name} is {value}: it needs a finite number above 0")
+            check_range(f"classical.{name}", value, at_least=0)
         low, high = _MPP_RANGE_UM
-        if not low <= self.mpp <= high:
-            raise ConfigError(f"classical mpp is {self.mpp}: it needs {low} to {high} µm per pixel")
-        if self.min_area_um2 >= self.max_area_um2:
-            raise ConfigError(
-                f"classical min_area_um2 is {self.min_area_um2} and max_area_um2 is {self.max_area_um2}: "
-                "the minimum must be the smaller one"
-            )
+        check_range("classical.mpp", self.mpp, at_least=low, at_most=high)
+        check_range("classical.min_area_um2", self.min_area_um2, below=self.max_area_um2)
 
     def px(self, um: float) -> float:
         """Convert micrometres to pixels."""
@@ -112,7 +105,7 @@ class ClassicalSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClassicalSegmenter:
-    """``Segmenter`` by stain and shape; needs no weights and no GPU."""
+    """Segmenter that uses stain and shape; it needs no weights and no GPU."""
 
     settings: ClassicalSettings = field(default_factory=ClassicalSettings)
 
@@ -129,8 +122,8 @@ class ClassicalSegmenter:
     @property
     def fingerprint(self) -> str:
         """Hash of the settings; part of every UUID."""
-        told = json.dumps([self.name, _ALGORITHM, asdict(self.settings)], sort_keys=True)
-        return sha256(told.encode()).hexdigest()
+        text = json.dumps([self.name, _ALGORITHM, asdict(self.settings)], sort_keys=True)
+        return sha256(text.encode()).hexdigest()
 
     def segment(self, tiles: Sequence[RgbTile]) -> list[Nuclei]:
         """Return the nuclei of each tile, in frame coordinates."""
@@ -151,12 +144,12 @@ def segment_tile(tile: RgbTile, settings: ClassicalSettings) -> Nuclei:
 
 
 def haematoxylin(rgb: NDArray[np.uint8], settings: ClassicalSettings) -> NDArray[np.int32]:
-    """Smoothed haematoxylin density in thousandths, 0 where the colour is that of ink."""
+    """Return the smoothed haematoxylin density (h, w) in thousandths, 0 at colours of ink."""
     sigma = settings.px(settings.sigma_um)
     stains = ndimage.gaussian_filter(stain_density(rgb), (sigma, sigma, 0), mode="nearest")
     density, eosin = stains[..., 0], stains[..., 1]
-    # blue and green ink are what haematoxylin less eosin would be; under 0.1 % of the pixels of labelled
-    # nuclei are, and as few are darker than the limits
+    # blue and green ink look like haematoxylin with negative eosin; fewer than 0.1 % of the pixels of
+    # labelled nuclei do, and as few are darker than the limits
     ink = (eosin < _INK_EOSIN * density) | (density > _INK_OD)
     ink |= np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2]) < _INK_BLACK
     return np.asarray(np.where(ink, 0, np.maximum(np.rint(density * _PER_OD), 0)), np.int32)
@@ -165,10 +158,10 @@ def haematoxylin(rgb: NDArray[np.uint8], settings: ClassicalSettings) -> NDArray
 def local_threshold(
     density: NDArray[np.int32], settings: ClassicalSettings
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Midway between the means of nuclei and tissue in the window, and the distance of these means.
+    """Return the threshold (h, w), midway between the means of nuclei and tissue, and their contrast (h, w).
 
-    Begins at the mean of the window; each pass takes the means on the two sides of the last threshold
-    (Ridler & Calvard 1978, per pixel). All in thousandths.
+    It starts at the mean of the window; each pass takes the means on the two sides of the last threshold
+    (Ridler & Calvard 1978, per pixel). All are in thousandths.
     """
     radius = max(1, round(settings.px(settings.window_um / 2)))
     floor = settings.min_od * _PER_OD
@@ -185,10 +178,10 @@ def local_threshold(
 
 
 def nuclear_mask(dark: NDArray[np.bool_], settings: ClassicalSettings) -> NDArray[np.bool_]:
-    """Small holes closed (pale nuclei have dark rims), thin structures opened."""
+    """Return the mask of nuclei: small holes filled (pale nuclei have dark rims), thin structures removed."""
     holes, _ = ndimage.label(~dark)
     small = np.bincount(holes.ravel()) < settings.px2(settings.max_hole_area_um2)
-    small[0] = True  # what is dark stays
+    small[0] = True  # dark pixels are kept
     radius = settings.px(settings.opening_um)
     reach = np.arange(-int(radius), int(radius) + 1)
     disc = reach[:, None] ** 2 + reach**2 <= radius**2
@@ -199,7 +192,7 @@ def nuclear_mask(dark: NDArray[np.bool_], settings: ClassicalSettings) -> NDArra
 def relief_of(
     mask: NDArray[np.bool_], contrast: NDArray[np.floating[Any]], settings: ClassicalSettings
 ) -> NDArray[np.uint16]:
-    """Contrast plus weighted depth, in steps."""
+    """Return the relief (h, w): contrast plus weighted depth, in steps."""
     depth_px = ndimage.distance_transform_edt(mask).astype(np.float32)
     depth_px = ndimage.gaussian_filter(depth_px, settings.px(settings.depth_sigma_um), mode="nearest")
     height = 0.5 + contrast + depth_px * settings.mpp * settings.depth_weight_per_um
@@ -209,7 +202,7 @@ def relief_of(
 def ellipse_seeds(
     relief: NDArray[np.uint16], mask: NDArray[np.bool_], settings: ClassicalSettings
 ) -> NDArray[np.int32]:
-    """Disjoint components of the relief's tree with the largest sum of area x fill^power, labelled."""
+    """Return seeds (h, w): disjoint components of the tree with the largest sum of area x fill^power."""
     inside = np.flatnonzero(mask)
     order = inside[np.argsort(relief.ravel()[inside], kind="stable")]
     parent = component_tree(relief, order)
@@ -223,9 +216,9 @@ def ellipse_seeds(
 def plausible(
     labels: NDArray[np.int32], contrast: NDArray[np.int32], settings: ClassicalSettings
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Labels of a nucleus's size and score, renumbered 1..n, and the scores.
+    """Return the labels with the size and score of a nucleus, renumbered 1..n, and their scores.
 
-    A score is the fill of the ellipse times a saturating contrast over the threshold.
+    A score is the fill of the ellipse times a saturating function of the contrast over the threshold.
     """
     rows = label_sums(labels, contrast, int(labels.max()))
     area = np.maximum(rows[:, 0], 1)
@@ -240,7 +233,7 @@ def plausible(
 
 @njit(cache=True, nogil=True)
 def _window_sums(values: Any, radius: int) -> Any:
-    """Sum over (2 radius + 1)^2 pixels, cut at the borders: down the columns, then along the rows."""
+    """Sum over (2 radius + 1)^2 pixels, less at the borders: down the columns, then along the rows."""
     height, width = values.shape
     columns = np.zeros(width, np.int64)
     sums = np.empty((height, width), np.int64)

@@ -28,6 +28,7 @@ def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> No
     Example:
       sac-wsi train configs/train/smoke.yaml --set output_dir=runs/smoke
     """
+    from sac_wsi.model.checkpoint.inference import check_names
     from sac_wsi.settings.read import read_settings
     from sac_wsi.settings.typed import build
     from sac_wsi.train.config import TrainConfig
@@ -37,7 +38,10 @@ def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> No
     announce_compilation()
     if skip_bad:
         overrides += ("data.skip_bad=true",)
-    config = build(TrainConfig, read_settings(config_file, overrides))
+    settings = read_settings(config_file, overrides)
+    if isinstance(settings.get("inference"), dict):
+        check_names(settings["inference"], "inference.")
+    config = build(TrainConfig, settings)
     source = open_source(config.data, config.mpp, config.size.tile_px)
     with train_progress() as listener:
         run = train(config, source, listener=listener)

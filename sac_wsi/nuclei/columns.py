@@ -35,8 +35,8 @@ class Nuclei:
     score       (N,)   confidence in 0..1
     tile        (N,)   index of the tile that claimed it, -1 before
     stain_od    (N, 2) mean haematoxylin and eosin optical density under the mask
-    mask_start  (N+1,) where each mask begins in ``mask_bits``
-    mask_bits   bytes; each mask is its box, row by row, most significant bit first, padded to a byte
+    mask_start  (N+1,) first byte of each mask in ``mask_bits``
+    mask_bits   bytes; each mask is its box, row by row, most significant bit first, padded to whole bytes
     """
 
     anchor_yx: NDArray[np.int32]
@@ -86,7 +86,7 @@ class Nuclei:
         return Nuclei.from_columns({**self.columns(), **columns})
 
     def mask(self, i: int) -> NDArray[np.bool_]:
-        """One mask as a boolean array of its box's shape."""
+        """Return one mask as a boolean array with the shape of its box."""
         y0, x0, y1, x1 = (int(v) for v in self.box[i])
         packed = self.mask_bits[self.mask_start[i] : self.mask_start[i + 1]]
         count = (y1 - y0) * (x1 - x0)
@@ -94,7 +94,7 @@ class Nuclei:
 
 
 def concat(parts: Sequence[Nuclei]) -> Nuclei:
-    """All nuclei of the parts, in their order."""
+    """Return all nuclei of the parts, in their order."""
     if not parts:
         return Nuclei.empty()
     names = [n for n in _DTYPE if n != "mask_start"]

@@ -1,4 +1,4 @@
-"""Names that a rerun gives again: of a run, and of a nucleus."""
+"""UUIDs of nuclei; a rerun gives the same ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def model_namespace(slide_fingerprint: str, model_fingerprint: str) -> uuid.UUID
 
 
 def nucleus_uuids(nuclei: Nuclei, namespace: uuid.UUID) -> NDArray[np.uint8]:
-    """(N, 16) bytes: uuid5 of the namespace and ``y,x,hash of box and mask``; no rank, no tile, no block.
+    """Return (N, 16) bytes: uuid5 of the namespace and ``y,x,hash of box and mask``.
 
-    Written out instead of ``uuid.uuid5``, whose objects cost more than the hash.
+    It does not depend on rank, tile or block. ``uuid.uuid5`` is not called: its objects take longer than the
+    hash.
     """
     out = np.empty((len(nuclei), 16), np.uint8)
     prefix = hashlib.sha1(namespace.bytes, usedforsecurity=False)

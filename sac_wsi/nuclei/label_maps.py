@@ -10,12 +10,12 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# a small cutting of a map may hold any label of the whole map
+# a small part of a map may hold any label of the whole map
 _SPARE_LABELS = 1 << 20
 
 
 def region_centres(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """(K, 2) y, x: the centres of the 4-connected regions, the largest first, equals in reading order.
+    """Return (K, 2) y, x centres of the 4-connected regions, the largest first, equals in reading order.
 
     >>> region_centres(np.array([[1, 0, 1, 1], [0, 0, 1, 1]], bool)).tolist()
     [[1, 3], [0, 0]]
@@ -26,10 +26,10 @@ def region_centres(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def label_centres(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Centre (n, 2) y, x and area in pixels (n,) of the labels 1..n; none may be missing.
+    """Return centre (n, 2) y, x and area in pixels (n,) of the labels 1..n; none may be missing.
 
-    The centre is the centroid, rounded with whole numbers (halves go up, as a nucleus's anchor does), or
-    where that is no pixel of the object, the object's pixel nearest to it, of equals the first in reading
+    The centre is the centroid, rounded with whole numbers (halves up, as for the anchor of a nucleus). If
+    that is not a pixel of the object, it is the nearest pixel of the object, of equals the first in reading
     order.
     """
     flat, owner = object_pixels(labels)
@@ -56,7 +56,7 @@ def _move_inside(
     nearest = np.full(len(centre_yx), np.iinfo(np.int64).max)
     np.minimum.at(nearest, owner, far)
     candidates = np.flatnonzero(far == nearest[owner])[::-1]
-    # backwards, and the last assignment holds: the first in reading order
+    # backwards, and the last assignment counts: the first in reading order
     centre_yx[owner[candidates]] = pixels_yx(flat[candidates], labels.shape[1])
 
 
@@ -71,7 +71,7 @@ def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float64]:
     [[1, 1, 1, 1, 0], [1, 2, 1, 1, 0], [1, 1, 1, 1, 0]]
     """
     height, width = labels.shape
-    around = np.pad(labels, 1)  # beyond the map is background
+    around = np.pad(labels, 1)  # outside the map is background
     objects = labels != 0
     inner = objects.copy()
     for dy, dx in ((0, 1), (1, 0), (1, 2), (2, 1)):
@@ -83,7 +83,7 @@ def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def share_of_most(values: NDArray[np.floating], owner: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Each value, 0 or more, as a part of the largest of its owner 0..count-1; 0 where that is 0."""
+    """Divide each value, 0 or more, by the largest of its owner 0..count-1; 0 if that is 0."""
     most = np.zeros(count)
     np.maximum.at(most, owner, values)
     most[most == 0] = 1
@@ -97,13 +97,7 @@ def sequential(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     >>> sequential(np.array([[0, 7, 7, 3]])).tolist()
     [[0, 2, 2, 1]]
     """
-    lowest, highest = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if lowest < 0 or highest > labels.size + _SPARE_LABELS:
-        raise ValueError(
-            f"labels run from {lowest} to {highest} in a map of {labels.size} pixels, needed 0 (background) "
-            "and 1..n: pass skimage.segmentation.relabel_sequential(labels)[0]"
-        )
-    present = np.zeros(highest + 1, bool)
+    present = np.zeros(largest_label(labels) + 1, bool)
     present[labels.ravel()] = True
     present[0] = False
     number = np.where(present, np.cumsum(present), 0).astype(np.int32)
@@ -111,8 +105,23 @@ def sequential(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     return renumbered
 
 
+def largest_label(labels: NDArray[np.integer]) -> int:
+    """Return the largest label; 0 for an empty map.
+
+    Raises:
+        ValueError: A label is negative, or so large that a table of all labels would take too much memory.
+    """
+    lowest, highest = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if lowest < 0 or highest > labels.size + _SPARE_LABELS:
+        raise ValueError(
+            f"labels run from {lowest} to {highest} in a map of {labels.size} pixels, needed 0 (background) "
+            "and 1..n: pass skimage.segmentation.relabel_sequential(labels)[0]"
+        )
+    return highest
+
+
 def object_pixels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each object pixel, in reading order: its position in the flat map and its label less one."""
+    """Return the position in the flat map and the label minus 1 of each object pixel, in reading order."""
     flat = np.flatnonzero(labels)
     return flat, labels.ravel()[flat].astype(np.int64) - 1
 

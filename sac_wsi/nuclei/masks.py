@@ -1,13 +1,13 @@
-"""Between label maps, boolean masks and the packed masks of ``Nuclei``.
+"""Convert between label maps, boolean masks and the packed masks of ``Nuclei``.
 
-A nucleus here is one 4-connected component without pockets. Two rules make it so:
+A nucleus is one 4-connected component without holes. Two rules make it so:
 
-* of a label in several pieces the largest stays (of equals the first in reading order);
-* what it cuts off from the outside becomes its own. Another label that lies in such a pocket keeps its
-  pixels too: both masks hold them, and stitching decides which of the two nuclei there is.
+* if a label is in several pieces, the largest is kept (of equals the first in reading order);
+* holes are filled. Another label that lies in such a hole keeps its pixels too: both masks hold them, and
+  stitching decides which of the two nuclei is kept.
 
-Pockets are 4-connected as well. A pocket that meets the outside at a corner only is therefore filled, and
-the outline of a filled mask never touches itself: one simple ring.
+Holes are 4-connected as well: a hole that meets the outside only at a corner is filled. So the outline of a
+filled mask is one simple ring that never touches itself.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from sac_wsi.nuclei.columns import Nuclei
+from sac_wsi.nuclei.label_maps import largest_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +27,14 @@ if TYPE_CHECKING:
 
     from sac_wsi.geometry import Box
 
-# what a pixel of a patch is; bits, so that a flood can pass several kinds
+# kinds of pixels of a patch; bits, so that a flood can pass several kinds
 _BACKGROUND, _SELF, _PIECE, _KEPT, _OUTSIDE = 1, 2, 4, 8, 16
-# a small cutting of a map may hold any label of the whole map
-_SPARE_LABELS = 1 << 20
 
 
 def nuclei_from_labels(
     labels: NDArray[np.int32], corner_yx: tuple[int, int], scores: NDArray[np.float32] | None = None
 ) -> Nuclei:
-    """One nucleus per label of the map, by rising label, in the frame in which ``corner_yx`` is its corner.
+    """Return one nucleus per label, by rising label; ``corner_yx`` is the place of the map in the frame.
 
     Labels are 1..n, gaps allowed; 0 is background. ``scores[i]`` is the score of label i + 1, 1 by default.
 
@@ -44,7 +43,7 @@ def nuclei_from_labels(
     ([[100, 201, 102, 203], [101, 200, 102, 201]], [[100, 202], [101, 200]])
     """
     labels = np.ascontiguousarray(labels, np.int32)
-    count = _label_count(labels)
+    count = largest_label(labels)
     if scores is not None and len(scores) < count:
         raise ValueError(
             f"labels reach {count}, scores are {len(scores)}: pass one score for each label 1..n"
@@ -56,7 +55,7 @@ def nuclei_from_labels(
 def nuclei_from_masks(
     masks: Sequence[tuple[tuple[int, int], NDArray[np.bool_]]], scores: NDArray[np.float32] | None = None
 ) -> Nuclei:
-    """One nucleus per (corner_yx, mask), cleaned as labels are; masks may overlap, empty ones are left out.
+    """Return one nucleus per (corner_yx, mask); masks may overlap, and empty ones are left out.
 
     >>> nuclei_from_masks([((5, -3), np.ones((2, 2), bool))]).box.tolist()
     [[5, -3, 7, -1]]
@@ -75,7 +74,7 @@ def nuclei_from_masks(
 
 
 def labels_from_nuclei(nuclei: Nuclei, box: Box) -> NDArray[np.int32]:
-    """Paint nucleus i as i + 1 into the part of the frame inside ``box``; the later wins where two overlap.
+    """Paint nucleus i as i + 1 into the part of the frame in ``box``; of two that overlap, the later one.
 
     >>> from sac_wsi.geometry import Box
     >>> labels_from_nuclei(nuclei_from_masks([((0, 0), np.ones((2, 2), bool))]), Box(1, 0, 3, 3))
@@ -88,7 +87,7 @@ def labels_from_nuclei(nuclei: Nuclei, box: Box) -> NDArray[np.int32]:
 
 
 def nuclei_from_packed(columns: tuple[NDArray[Any], ...], scores: NDArray[Any] | None = None) -> Nuclei:
-    """``Nuclei`` around the columns of ``new_columns``: claimed by no tile, stains not measured."""
+    """Make ``Nuclei`` from the columns of ``new_columns``: claimed by no tile, stains not measured."""
     anchor_yx, box, area_px, mask_start, mask_bits = columns
     count = len(box)
     return Nuclei(
@@ -111,7 +110,7 @@ def bit_at(bits: NDArray[np.uint8], start: int, k: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def new_columns(count: int, byte_count: int) -> Any:
-    """Room for ``count`` nuclei: anchor_yx, box, area_px, mask_start, mask_bits."""
+    """Allocate columns for ``count`` nuclei: anchor_yx, box, area_px, mask_start, mask_bits."""
     return (
         np.zeros((count, 2), np.int32),
         np.zeros((count, 4), np.int32),
@@ -136,9 +135,10 @@ def trim_columns(columns: Any, count: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def append_mask(patch: Any, kind: int, y0: int, x0: int, row: int, columns: Any) -> Any:
-    """Write the pixels of ``patch`` that have a bit of ``kind`` as nucleus ``row``; False if there are none.
+    """Append the pixels of ``patch`` with a bit of ``kind``; return False if there is none.
 
-    ``y0, x0`` is the frame position of ``patch[0, 0]``; rows are appended in order.
+    They become nucleus ``row``; rows are appended in order. ``y0, x0`` is the frame position of
+    ``patch[0, 0]``.
     """
     top, left, bottom, right = patch.shape[0], patch.shape[1], -1, -1
     area, sum_y, sum_x = 0, 0, 0
@@ -169,20 +169,9 @@ def append_mask(patch: Any, kind: int, y0: int, x0: int, row: int, columns: Any)
     return True
 
 
-def _label_count(labels: NDArray[np.int32]) -> int:
-    """Return the largest label, after checking that tables of that length are reasonable."""
-    lowest, highest = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if lowest < 0 or highest > labels.size + _SPARE_LABELS:
-        raise ValueError(
-            f"labels run from {lowest} to {highest} in a map of {labels.size} pixels, needed 0 (background) "
-            "and 1..n: pass skimage.segmentation.relabel_sequential(labels)[0]"
-        )
-    return highest
-
-
 @njit(cache=True, nogil=True)
 def _label_boxes(labels: Any, count: int) -> Any:
-    """Half-open box of each label 0..count in the map; y1 is 0 where the label does not occur."""
+    """Return the half-open box of each label 0..count in the map; y1 is 0 if the label does not occur."""
     height, width = labels.shape
     boxes = np.zeros((count + 1, 4), np.int64)
     boxes[:, 0], boxes[:, 1] = height, width
@@ -223,7 +212,7 @@ def _pack_one(mask: Any, y0: int, x0: int, row: int, columns: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _kept_pixels(labels: Any, label: int) -> Any:
-    """Largest piece of ``label``, pockets filled, as _KEPT pixels of a patch with a margin of one pixel."""
+    """Return the largest piece of ``label``, holes filled, as _KEPT pixels with a margin of 1 px."""
     height, width = labels.shape
     patch = np.full((height + 2, width + 2), _BACKGROUND, np.uint8)
     for y in range(height):
@@ -253,9 +242,9 @@ def _keep_largest_piece(flat: Any, stride: int, queue: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _flood(flat: Any, stride: int, seed: int, passable: int, paint: int, queue: Any) -> Any:
-    """Paint what is 4-connected to ``seed`` through ``passable`` kinds; returns their number.
+    """Paint the pixels that are 4-connected to ``seed`` through ``passable`` kinds; return their number.
 
-    The margin makes wrapping from one row into the next harmless.
+    The patch has a margin, so steps that wrap from one row to the next do no harm.
     """
     count, done = 1, 0
     flat[seed] = paint

@@ -1,4 +1,4 @@
-"""What is said of each nucleus, from its polygon: the numbers QuPath would compute from the same ring."""
+"""Measure each nucleus on its polygon; QuPath computes the same numbers from the same polygon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def measure(
     stain_od: NDArray[np.float32],
     mpp: float,
 ) -> NDArray[np.float32]:
-    """(N, len(MEASUREMENTS)) in the order of ``MEASUREMENTS``; ``mpp`` is that of level 0."""
+    """Return (N, len(MEASUREMENTS)) in the order of ``MEASUREMENTS``; ``mpp`` is µm per level-0 pixel."""
     values = np.empty((len(stain_od), len(MEASUREMENTS)), np.float32)
     _shapes(polygon_start, polygon_xy_centipx, mpp / CENTIPIXEL, values)
     values[:, _SHAPES:] = stain_od
@@ -48,9 +48,9 @@ def _shapes(start, xy, um, values):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _ring_moments(ring):  # type: ignore[no-untyped-def]
-    """Area, length, centroid and the direction of the long axis (degrees, counter-clockwise on screen).
+    """Return area, length, centroid and direction of the long axis (degrees, counter-clockwise on screen).
 
-    Relative to the first vertex: absolute coordinates would cost the digits that the moments need.
+    Moments are relative to the first vertex: with absolute coordinates too many digits would be lost.
     """
     n = len(ring)
     x0, y0 = float(ring[0, 0]), float(ring[0, 1])
@@ -81,7 +81,7 @@ def _cross(ax, ay, bx, by, cx, cy):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _convex_hull(ring):  # type: ignore[no-untyped-def]
-    """Andrew's monotone chain in whole numbers, so that no rounding decides."""
+    """Return the convex hull: Andrew's monotone chain in whole numbers, so that nothing is rounded."""
     points = np.empty((len(ring), 2), np.int64)
     order = np.argsort(ring[:, 0].astype(np.int64) * 2**32 + ring[:, 1])
     for k in range(len(ring)):
@@ -119,7 +119,7 @@ def _area(hull):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _least_width(hull):  # type: ignore[no-untyped-def]
-    """Smallest distance between two parallel lines that hold the hull between them."""
+    """Return the smallest distance between two parallel lines with the hull between them."""
     least = np.inf
     for k in range(len(hull)):
         m = k + 1 if k + 1 < len(hull) else 0
@@ -135,7 +135,7 @@ def _least_width(hull):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _enclosing_radius(hull):  # type: ignore[no-untyped-def]
-    """Radius of the smallest circle around the hull (Welzl's algorithm, iterative; few vertices)."""
+    """Return the radius of the smallest circle around the hull (Welzl's algorithm, iterative)."""
     slack = 1e-7
     x, y, r = hull[0, 0], hull[0, 1], 0.0
     for i in range(1, len(hull)):

@@ -1,9 +1,9 @@
-"""Masks to outlines that are valid as written.
+"""Trace masks to outlines that are valid polygons without any repair.
 
 The outline joins the midpoints of the pixel edges between inside and outside. Each midpoint is visited
 once and corners are cut on the inner side, so the ring of a 4-connected mask without holes is simple:
-it neither crosses nor touches itself. Two touching nuclei get the very same vertices along their common
-border, so their polygons share an edge and no area. No repair, no simplification afterwards.
+it neither crosses nor touches itself. Two touching nuclei get the same vertices along their common
+border, so their polygons share an edge and no area. Polygons are not simplified.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STEP_X = np.array([1, 0, -1, 0])
 
 
 def outlines(nuclei: Nuclei, downsample: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """``(polygon_start, polygon_xy_centipx)``: open rings, x y in hundredths of a level-0 pixel.
+    """Return ``(polygon_start, polygon_xy_centipx)``: open rings, x, y in hundredths of a level-0 pixel.
 
     ``downsample`` is level-0 pixels per frame pixel.
     """
@@ -37,7 +37,7 @@ def outlines(nuclei: Nuclei, downsample: float) -> tuple[NDArray[np.int64], NDAr
 
 @njit(cache=True, nogil=True)
 def _trace_all(box, mask_start, mask_bits):  # type: ignore[no-untyped-def]
-    """Rings in doubled frame coordinates, which makes the midpoints whole numbers."""
+    """Return rings in doubled frame coordinates, in which the midpoints are whole numbers."""
     n = len(box)
     start = np.zeros(n + 1, np.int64)
     ring = np.empty((max(64, 64 * n), 2), np.int32)
@@ -70,7 +70,7 @@ def _trace(bits, first, height, width, out):  # type: ignore[no-untyped-def]
         vertices = _append(out, vertices, 2 * x + _STEP_X[heading], 2 * y + _STEP_Y[heading])
         y += _STEP_Y[heading]
         x += _STEP_X[heading]
-        # the two pixels ahead of the vertex we stand on, right and left of the way
+        # the two pixels in front of the current vertex, to the right and to the left
         right = (heading + 1) % 4
         ahead_y, ahead_x = _STEP_Y[heading], _STEP_X[heading]
         right_y, right_x = _STEP_Y[right], _STEP_X[right]
@@ -91,7 +91,7 @@ def _inside(bits, first, height, width, y, x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _append(out, vertices, x, y):  # type: ignore[no-untyped-def]
-    """Add a vertex; the one before it goes if it lay on the straight way here."""
+    """Add a vertex; remove the one before it if it lies on a straight line to the new one."""
     if vertices >= 2 and _straight(out, vertices - 2, vertices - 1, x, y):
         vertices -= 1
     out[vertices, 0], out[vertices, 1] = x, y
@@ -106,7 +106,7 @@ def _straight(out, a, b, x, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _close(out, vertices):  # type: ignore[no-untyped-def]
-    """Drop the vertices around the start that lie on a straight line over it."""
+    """Remove the vertices at both ends that lie on a straight line through the start."""
     if _straight(out, vertices - 2, vertices - 1, out[0, 0], out[0, 1]):
         vertices -= 1
     if _straight(out, vertices - 1, 0, out[1, 0], out[1, 1]):

@@ -1,7 +1,7 @@
-"""Haematoxylin and eosin optical density by colour deconvolution (Ruifrok & Johnston 2001).
+"""Measure haematoxylin and eosin optical density by colour deconvolution (Ruifrok & Johnston 2001).
 
-The vectors are QuPath's defaults, so that a density here means what it means there. The third vector
-is the residual, their cross product; what it takes up is neither stain (pen ink, dust, pigment).
+The vectors are QuPath's defaults, so that densities can be compared with QuPath's. The third vector is their
+cross product, for colours that are neither stain (pen ink, dust, pigment).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BACKGROUND = 255
 
 
 def stain_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(h, w, 3) pixels to (h, w, 2) haematoxylin and eosin optical density; below 0 where light lacks.
+    """Return (h, w, 2) haematoxylin and eosin optical density of pixels (h, w, 3); it can be negative.
 
     >>> float(stain_density(np.full((1, 1, 3), 255, np.uint8)).max())
     0.0
@@ -35,10 +35,10 @@ def stain_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def mean_stain(rgb: NDArray[np.uint8], read: Box, nuclei: Nuclei) -> NDArray[np.float32]:
-    """(N, 2) mean haematoxylin and eosin density under each mask; ``read`` is the place of ``rgb``.
+    """Return (N, 2) mean haematoxylin and eosin density in each mask; ``read`` is the box of ``rgb``.
 
-    The sums run in float64 and in the mask's own raster order, so that a nucleus gets the same bits
-    from whichever tile it is measured in.
+    The sums are float64, in the order of the mask's pixels, so that a nucleus gets the same bits in every
+    tile that holds it.
     """
     if rgb.shape[:2] != read.shape:
         raise ValueError(f"rgb of {rgb.shape[:2]} does not fill its box {read}")
@@ -55,7 +55,7 @@ def _optical_density() -> NDArray[np.float64]:
 
 
 def _unmix() -> NDArray[np.float64]:
-    """(3, 2): multiply a row of RGB densities by it to get haematoxylin and eosin."""
+    """Return (3, 2): RGB densities times this matrix are haematoxylin and eosin."""
     haematoxylin, eosin = (np.asarray(v) / np.linalg.norm(v) for v in (HAEMATOXYLIN_OD_RGB, EOSIN_OD_RGB))
     residual = np.cross(haematoxylin, eosin)
     stains = np.stack([haematoxylin, eosin, residual / np.linalg.norm(residual)])

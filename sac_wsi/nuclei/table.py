@@ -1,4 +1,4 @@
-"""The published nuclei, as rows. What every export, check and picture reads; nothing here knows a file."""
+"""Rows of published nuclei, which every export, check and picture reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CENTIPIXEL = 100
-"""Polygon coordinates are whole hundredths of a level-0 pixel: exact, small, and valid as written."""
+"""Polygon coordinates are whole hundredths of a level-0 pixel."""
 
 MEASUREMENTS = (
     "Centroid X µm",
@@ -23,19 +23,19 @@ MEASUREMENTS = (
     "Hematoxylin: Mean",
     "Eosin: Mean",
 )
-"""Named as QuPath names its own (``ObjectMeasurements``); orientation, which it lacks, follows suit."""
+"""QuPath's names (``ObjectMeasurements``); QuPath has no orientation, whose name follows the same pattern."""
 
 
 @dataclass(frozen=True)
 class NucleusRows:
-    """N published nuclei in the table's order: by page of the frame, then by id.
+    """N published nuclei in the order of the table: by page of the frame, then by id.
 
     id                    (N,)    label value, the rank by anchor over the whole slide, from 1
     uuid                  (N, 16) bytes of the UUID
     box                   (N, 4)  y0, x0, y1, x1 of the mask in frame pixels, half-open
     score                 (N,)    0..1
     measurements          (N, len(MEASUREMENTS)); NaN where not defined
-    polygon_start         (N+1,)  where each polygon begins in ``polygon_xy_centipx``
+    polygon_start         (N+1,)  first vertex of each polygon in ``polygon_xy_centipx``
     polygon_xy_centipx    (P, 2)  x, y in hundredths of a level-0 pixel; rings are not closed here
     mask_start, mask_bits as in ``Nuclei``
     """

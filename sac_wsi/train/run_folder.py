@@ -10,6 +10,7 @@ from typing import Any
 
 from sac_wsi.errors import ConfigError, InputChanged
 from sac_wsi.files.atomic import atomic_file
+from sac_wsi.model.checkpoint.inference import with_todays_names
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
 
@@ -43,8 +44,10 @@ def refuse_other(config: TrainConfig, option: str = "output_dir") -> None:
     if not (path.exists() and _has_weights(path.parent)):
         return
     try:
-        # settings that only this newer version has get their defaults
-        held = asdict(build(TrainConfig, json.loads(path.read_text(encoding="utf-8"))))
+        # new settings get their defaults, and renamed settings their new names
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["inference"] = with_todays_names(values.get("inference", {}))
+        held = asdict(build(TrainConfig, values))
     except (OSError, ValueError, ConfigError, TypeError, AttributeError):
         raise InputChanged(
             f"{path} cannot be read. Give another {option}, or remove that folder to start over."

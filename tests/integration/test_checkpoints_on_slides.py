@@ -1,4 +1,4 @@
-"""A checkpoint, from training to polygons: small, but every part is the real one."""
+"""A small checkpoint from training to polygons, with every real part."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def slide(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model():
-    """A SAC trained for twenty seconds on other synthetic slides, from nothing: so all of it learns."""
+    """Return a SAC whose parts are all trained, from random weights, on other synthetic slides."""
     torch.manual_seed(0)
     model = build_model(ModelSize("sac", "vit_nano", TILE_PX, prompter=PrompterSize(width=8, maps=3)))
     optimiser = torch.optim.AdamW(model.requires_grad_().parameters(), lr=3e-3)
@@ -51,11 +51,11 @@ def model():
     return model.eval()
 
 
-def loss_of(model, lesson):
-    """The prompter's maps, a mask for each of some nuclei from the point at its centre, and one for all."""
+def loss_of(model, slide):
+    """Return the loss of the maps, of masks of some nuclei from their centres, and of the semantic mask."""
     boxes = [Box(y, x, y + TILE_PX, x + TILE_PX) for y in (0, TILE_PX) for x in (0, TILE_PX)]
-    labels = [labels_from_nuclei(lesson.truth(box), box) for box in boxes]
-    pixels = torch.from_numpy(np.stack([lesson.render(box) for box in boxes]))
+    labels = [labels_from_nuclei(slide.truth(box), box) for box in boxes]
+    pixels = torch.from_numpy(np.stack([slide.render(box) for box in boxes]))
     images = model.normalise(pixels.permute(0, 3, 1, 2))
     maps = torch.from_numpy(np.stack([target_maps(each) for each in labels]))
     some = [(i, y, x) for i, each in enumerate(labels) for y, x in region_centres(each > 0)[:8]]
@@ -93,7 +93,7 @@ def checkpoint(model, card, slide):
 
 
 @pytest.mark.parametrize(("mode", "dice"), [("prompter", 0.8), ("instance", 0.5)])
-def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, mode, dice):
+def test_a_trained_model_finds_the_nuclei(slide, checkpoint, tmp_path, mode, dice):
     settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.mode={mode}"]
     config = load_config(overrides=settings)
     run = segment_slide(slide, tmp_path / "n.geojson", config=config)
@@ -107,18 +107,18 @@ def test_what_was_trained_finds_the_nuclei(slide, checkpoint, tmp_path, mode, di
 
 
 @pytest.mark.parametrize("mode", ["prompter", "semantic", "instance"])
-def test_blocks_batches_and_workers_do_not_show(slide, checkpoint, tmp_path, mode):
+def test_nuclei_do_not_depend_on_blocks_batches_and_workers(slide, checkpoint, tmp_path, mode):
     fine, coarse = ("grid.block_tiles=1", "batch_tiles=1"), ("grid.block_tiles=3", "batch_tiles=5")
     cuts = [(fine, 1), (coarse, 1), (coarse, 2)]
-    told = set()
+    outputs = set()
     for i, (cut, workers) in enumerate(cuts if mode == "instance" else cuts[:2]):
         settings = [f"model={json.dumps(str(checkpoint))}", "tissue=none", f"sac.mode={mode}", *cut]
         (tmp_path / str(i)).mkdir()
         out = tmp_path / str(i) / "n.geojson"
         run = segment_slide(slide, out, config=load_config(overrides=settings), workers=workers)
-        told.add(out.read_bytes() + run.nuclei["score"].tobytes())
-    assert len(told) == 1
-    assert len(told.pop()) > 1000
+        outputs.add(out.read_bytes() + run.nuclei["score"].tobytes())
+    assert len(outputs) == 1
+    assert len(outputs.pop()) > 1000
 
 
 def test_the_command(sac, slide, checkpoint, tmp_path):
@@ -135,13 +135,13 @@ def test_the_command(sac, slide, checkpoint, tmp_path):
     sac("segment", slide, "--out", "c.geojson", "--tta", "--model", "classical", cwd=tmp_path).refused(
         "--tta", "--model is classical"
     )
-    told = sac("models", "describe", checkpoint, "--json", cwd=tmp_path).went_well().json
-    assert told["size"]["family"] == "sac"
+    described = sac("models", "describe", checkpoint, "--json", cwd=tmp_path).went_well().json
+    assert described["size"]["family"] == "sac"
     sac("models", "verify", checkpoint, cwd=tmp_path).went_well()
 
 
-def test_weights_that_are_not_for_every_use_say_so(sac, slide, model, card, tmp_path):
-    """Each time: on stderr, in the summary, in the store, in the list of models."""
+def test_weights_for_non_commercial_use_give_a_warning(sac, slide, model, card, tmp_path):
+    """It is on stderr, in the summary, in the store and in the list of models, also in a second run."""
     models = tmp_path / "models"
     models.mkdir()
     training = Training(("monuseg",), licence="CC-BY-NC-SA-4.0", non_commercial=True)
@@ -153,16 +153,16 @@ def test_weights_that_are_not_for_every_use_say_so(sac, slide, model, card, tmp_
         warning = "the weights of nano are for non-commercial use only (CC-BY-NC-SA-4.0)"
         assert f"warning: {warning}" in done.err
         assert warning in done.json["warnings"]
-    told = Run(tmp_path / "n.zarr").provenance["model"]
-    assert (told["licence"], told["non_commercial"]) == ("CC-BY-NC-SA-4.0", True)
+    stored = Run(tmp_path / "n.zarr").provenance["model"]
+    assert (stored["licence"], stored["non_commercial"]) == ("CC-BY-NC-SA-4.0", True)
     listed = sac.fresh("models", "list", cwd=tmp_path, env=here).went_well().out
     assert "CC-BY-NC-SA-4.0 present, non-commercial" in listed
 
 
 def test_a_persons_points(sac, slide, checkpoint, tmp_path):
-    """With a prompter told to be blind only the person's nucleus is found."""
+    """If the prompter gives no points, only the nucleus at the user's point is found."""
     anchors = SLIDE.truth(SLIDE.box).anchor_yx
-    # in the first tile's core, where no other tile looks
+    # in the core of the first tile, outside all other tiles
     y, x = next(yx for yx in anchors.tolist() if all(8 < v < 40 for v in yx))
     features = [
         {"type": "Feature", "geometry": {"type": "Point", "coordinates": [x, y]}, "properties": {}},
@@ -186,7 +186,7 @@ def test_a_persons_points(sac, slide, checkpoint, tmp_path):
     sac("segment", slide, "--out", "m.geojson", "--points", "p.geojson", cwd=tmp_path).refused("p.geojson")
 
 
-def test_what_does_not_fit_is_refused_by_name(slide, checkpoint, tmp_path):
+def test_settings_and_models_that_do_not_fit_are_refused(slide, checkpoint, tmp_path):
     def run(*overrides, mpp=None, model=checkpoint):
         settings = [f"model={json.dumps(str(model))}", *overrides]
         segment_slide(slide, tmp_path / "n.geojson", config=load_config(overrides=settings), mpp=mpp)
@@ -195,6 +195,8 @@ def test_what_does_not_fit_is_refused_by_name(slide, checkpoint, tmp_path):
         run(mpp=0.7)
     with pytest.raises(ConfigError, match=r"takes tiles of 128"):
         run("grid.tile_px=512")
+    with pytest.raises(ConfigError, match=r"sac\.way is now sac\.mode"):
+        run("sac.way=semantic")
     with pytest.raises(ConfigError, match=r"Did you mean sac\.min_area_um2"):
         run("sac.min_area_um=3")
     with pytest.raises(ConfigError, match="MOST_POINTS|256"):
@@ -210,7 +212,7 @@ def test_what_does_not_fit_is_refused_by_name(slide, checkpoint, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_weights_show_before_anything_is_begun(slide, model, card, tmp_path):
+def test_damaged_weights_are_refused_before_anything_is_written(slide, model, card, tmp_path):
     bad = tmp_path / "bad.safetensors"
     save_checkpoint(bad, model, card)
     content = bytearray(bad.read_bytes())
@@ -222,7 +224,7 @@ def test_bad_weights_show_before_anything_is_begun(slide, model, card, tmp_path)
     assert list(tmp_path.iterdir()) == [bad]
 
 
-def test_only_what_was_trained_beside_the_file_of_sam(slide, model, card, tmp_path):
+def test_a_checkpoint_of_trained_weights_needs_the_file_of_sam(slide, model, card, tmp_path):
     torch.manual_seed(1)
     sam = build_sam("vit_nano", TILE_PX)
     torch.save(sam.state_dict(), tmp_path / "sam.pth")
@@ -237,7 +239,7 @@ def test_only_what_was_trained_beside_the_file_of_sam(slide, model, card, tmp_pa
     assert run.provenance["manifest"]["model"]["name"] == "nano"
 
 
-def test_sam_itself_prompted_by_a_person(slide, tmp_path):
+def test_sam_itself_with_the_users_points(slide, tmp_path):
     """Zero-shot: Meta's file as it is, at the size of our smallest encoder."""
     torch.manual_seed(2)
     torch.save(build_sam("vit_nano", 512).state_dict(), tmp_path / "sam.pth")

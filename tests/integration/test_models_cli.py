@@ -1,4 +1,4 @@
-"""`sac-wsi models` as a user meets it: nothing but what was asked for is fetched, nothing wrong is kept."""
+"""`sac-wsi models` as users call it: it fetches only the named file and keeps no wrong file."""
 
 import functools
 import hashlib
@@ -105,7 +105,7 @@ def test_the_group_lists_its_commands(sac, tmp_path):
     assert all(re.search(rf"^  {name}  +\w", shown, re.MULTILINE) for name in SUBCOMMANDS)
 
 
-def test_help_list_and_fetch_are_light(tmp_path, here):
+def test_help_list_and_fetch_import_no_large_packages(tmp_path, here):
     script = Path(sys.executable).with_name("sac-wsi")
     for words in (("--help",), ("fetch", "--help"), ("list",), ("fetch", "sam_vit_b", "--from", "nowhere")):
         line = [sys.executable, "-X", "importtime", script, "models", *words]
@@ -125,17 +125,17 @@ def test_list(sac, tmp_path, here):
     (models / SMALL.file).touch()
     os.truncate(models / SMALL.file, SMALL.size)
     (models / known_model("sam_vit_l").file).write_bytes(WRONG)
-    told = sac.fresh("models", "list", "--json", cwd=tmp_path, env=here).went_well().json
-    assert told["folder"] == str(models)
-    assert [m["name"] for m in told["models"]] == ["sam_vit_b", "sam_vit_l", "sam_vit_h"]
-    assert [m["present"] for m in told["models"]] == [True, False, False]
-    assert [m["found_size"] for m in told["models"]] == [SMALL.size, len(WRONG), None]
-    assert {m["licence"] for m in told["models"]} == {"Apache-2.0"}
-    assert told["models"][2]["size"] == 2_564_550_879
+    listed = sac.fresh("models", "list", "--json", cwd=tmp_path, env=here).went_well().json
+    assert listed["folder"] == str(models)
+    assert [m["name"] for m in listed["models"]] == ["sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    assert [m["present"] for m in listed["models"]] == [True, False, False]
+    assert [m["found_size"] for m in listed["models"]] == [SMALL.size, len(WRONG), None]
+    assert {m["licence"] for m in listed["models"]} == {"Apache-2.0"}
+    assert listed["models"][2]["size"] == 2_564_550_879
     own = {"name": "sac", "path": str(models / "sac.safetensors"), "size": 5}
-    assert told["own"] == [{**own, "licence": "unknown", "non_commercial": False}]
+    assert listed["own"] == [{**own, "licence": "unknown", "non_commercial": False}]
     shown = sac.fresh("models", "list", cwd=tmp_path, env=here).went_well().out.splitlines()
-    shown = shown[len(told["shipped"]) :]
+    shown = shown[len(listed["shipped"]) :]
     assert len(shown) == 5
     assert re.fullmatch(r"sam_vit_b +375,042,383 bytes +Apache-2.0 +present", shown[1])
     assert shown[2].endswith("not the file, has 16 bytes: sac-wsi models fetch sam_vit_l --overwrite")
@@ -145,8 +145,8 @@ def test_list(sac, tmp_path, here):
 
 def test_list_where_there_is_no_folder(sac, tmp_path, here):
     here["SAC_WSI_MODELS"] = str(tmp_path / "no" / "such")
-    told = sac.fresh("models", "list", "--json", cwd=tmp_path, env=here).went_well().json
-    assert not any(m["present"] for m in told["models"])
+    listed = sac.fresh("models", "list", "--json", cwd=tmp_path, env=here).went_well().json
+    assert not any(m["present"] for m in listed["models"])
     assert not (tmp_path / "no").exists()
 
 
@@ -157,15 +157,15 @@ def test_fetch(tiny, site, tmp_path):
     for _ in range(2):
         done = tiny(["fetch", "tiny", "--from", f"{site.url}/tiny.pth", "--json"])
         assert done.exit_code == 0, done.output
-        told = json.loads(done.stdout)
-        assert told["present"]
-        assert Path(told["path"]) == tmp_path / "deep" / "models" / "tiny.pth"
-        assert Path(told["path"]).read_bytes() == BODY
-    assert site.asked == [("/tiny.pth", None)], "the second found it there"
+        fetched = json.loads(done.stdout)
+        assert fetched["present"]
+        assert Path(fetched["path"]) == tmp_path / "deep" / "models" / "tiny.pth"
+        assert Path(fetched["path"]).read_bytes() == BODY
+    assert site.asked == [("/tiny.pth", None)], "the second call found the file"
     assert "present" in tiny(["list"]).stdout
 
 
-def test_fetch_tells_where_the_file_is(tiny, tmp_path):
+def test_fetch_prints_where_the_file_is(tiny, tmp_path):
     (tmp_path / "tiny.pth").write_bytes(BODY)
     (tmp_path / "to").mkdir()
     done = tiny(["fetch", "tiny", "--from", str(tmp_path), "--to", str(tmp_path / "to")])
@@ -187,7 +187,7 @@ def test_fetch_of_another_file(sac, site, tmp_path):
     assert not list(work.iterdir())
 
 
-def test_fetch_from_where_it_is_not(sac, site, tmp_path):
+def test_fetch_from_a_place_without_the_file(sac, site, tmp_path):
     (tmp_path / "empty").mkdir()
     fetch(sac, "empty", tmp_path).refused(f"There is no file empty/{SMALL.file}", "--from")
     fetch(sac, "no/such", tmp_path).refused("There is no file no/such")
@@ -205,7 +205,7 @@ def test_fetch_of_an_unknown_name(sac, tmp_path):
     assert "ftech" in done.err
 
 
-def test_fetch_to_where_nothing_can_be(sac, site, tmp_path):
+def test_fetch_to_a_place_that_cannot_hold_the_file(sac, site, tmp_path):
     url = f"{site.url}/stuck"
     sac("models", "fetch", "sam_vit_b", "--from", url, "--to", "no", cwd=tmp_path).refused("mkdir -p 'no'")
     (tmp_path / "file").write_bytes(b"")
@@ -231,7 +231,7 @@ def test_a_folder_of_models_that_cannot_be_made(sac, tmp_path, here):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_fetch_is_gone_on_with(sac, site, tmp_path, number):
+def test_a_stopped_fetch_is_continued(sac, site, tmp_path, number):
     run = sac.start("models", "fetch", "sam_vit_b", "--from", f"{site.url}/stuck", "--to", ".", cwd=tmp_path)
     partial = partial_name(tmp_path / SMALL.file)
     until = time.monotonic() + 20
@@ -240,11 +240,11 @@ def test_a_stopped_fetch_is_gone_on_with(sac, site, tmp_path, number):
         assert run.poll() is None
         time.sleep(0.01)
     run.send_signal(number)
-    _, told = run.communicate(timeout=20)
+    _, stderr = run.communicate(timeout=20)
     assert run.returncode == (-9 if number == signal.SIGKILL else 1)
     if number != signal.SIGKILL:
-        assert "run the same command to continue" in told
-    assert "Traceback" not in told
+        assert "run the same command to continue" in stderr
+    assert "Traceback" not in stderr
     fetch(sac, f"{site.url}/gone", tmp_path).refused("404", code=1)
     assert site.asked[-1] == ("/gone", "bytes=1000-")
     assert partial.stat().st_size == 1000
@@ -260,7 +260,7 @@ def test_a_full_disk(sac, site, tmp_path):
     assert partial_name(tmp_path / SMALL.file).stat().st_size == 100_000
 
 
-def test_a_terminal_gets_a_bar(site, tmp_path):
+def test_a_terminal_shows_a_progress_bar(site, tmp_path):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     script = Path(sys.executable).with_name("sac-wsi")

@@ -1,4 +1,4 @@
-"""What comes along works out of the box, and what may not go along stays behind."""
+"""Shipped weights work without settings; weights for research only are not in the wheel."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def test_which_models_ship():
 
 
 @pytest.mark.parametrize("path", [TINY, RESEARCH], ids=lambda path: path.stem)
-def test_a_file_that_ships(path):
+def test_a_shipped_file_is_valid(path):
     assert verify(path) == []
     assert path.stat().st_size <= MOST_BYTES
     card = read_header(path).card
@@ -50,7 +50,7 @@ def test_a_file_that_ships(path):
     assert card.training.steps > 0
 
 
-def test_the_terms_of_both():
+def test_the_licence_terms_of_both():
     open_terms, research = (read_header(path).card.training for path in (TINY, RESEARCH))
     assert set(open_terms.data) == {"tnbc", "dsb2018", "cmu1"}
     assert "NC" not in open_terms.licence
@@ -62,7 +62,7 @@ def test_the_terms_of_both():
     assert "CC BY 4.0" in (TINY.parent / "LICENSE").read_text()
 
 
-def test_without_a_word_about_models_it_finds_nuclei(sac, tmp_path):
+def test_the_default_model_finds_nuclei(sac, tmp_path):
     slide = SyntheticSlide(seed=5, shape_yx=(700, 800), touching_fraction=0.3)
     slide.write_tiff(tmp_path / "s.tiff")
     args = ("segment", "s.tiff", "--out", "n.geojson", "--tissue", "none")
@@ -77,21 +77,21 @@ def test_without_a_word_about_models_it_finds_nuclei(sac, tmp_path):
 
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (240, 238, 243), (0, 0, 0), (30, 60, 200)])
-def test_where_there_is_nothing_it_finds_nothing(sac, tmp_path, colour):
-    """Glass, the black beyond the glass, ink."""
+def test_images_without_tissue_have_no_nuclei(sac, tmp_path, colour):
+    """Glass, the black outside the glass, ink."""
     Image.new("RGB", (700, 600), colour).save(tmp_path / "image.png")
     args = ("segment", "image.png", "--out", "n.geojson", "--mpp", "0.25", "--json")
     assert sac(*args, cwd=tmp_path, timeout=120).went_well().json["nuclei"] == 0
 
 
-def test_a_slide_that_it_was_not_made_for(sac, tmp_path):
+def test_a_slide_of_another_resolution_is_refused(sac, tmp_path):
     SyntheticSlide(seed=6, shape_yx=(300, 300), mpp=1.0).write_tiff(tmp_path / "s.tiff")
     refused = sac("segment", "s.tiff", "--out", "n.geojson", cwd=tmp_path, timeout=120)
     refused.refused("1 µm per pixel; sac-tiny was made for 0.15 to 0.6. Pass --model classical")
 
 
 def test_on_an_image_of_tissue(sac, tmp_path):
-    """It may be one that the weights learnt from: this shows that they work at all."""
+    """The image may be a training image: this only shows that the weights work."""
     if not TNBC.exists():
         pytest.skip("the labelled images are not here")
     name = "04_1"
@@ -112,8 +112,8 @@ def test_research_weights_say_so(sac, tmp_path):
 
 
 def test_the_list_of_models(sac, tmp_path):
-    told = sac("models", "list", cwd=tmp_path).went_well().out
-    assert "installed, non-commercial" in told
+    text = sac("models", "list", cwd=tmp_path).went_well().out
+    assert "installed, non-commercial" in text
     shipped = sac("models", "list", "--json", cwd=tmp_path).went_well().json["shipped"]
     assert {entry["name"] for entry in shipped} == {"sac-tiny", "sac-tiny-research"}
     described = sac("models", "describe", "sac-tiny", "--json", cwd=tmp_path).went_well().json
@@ -128,7 +128,7 @@ def built(what, folder, **environment):
 
 
 @pytest.mark.parametrize("switch", ["0", "1"])
-def test_the_wheel_leaves_out_what_is_for_research(tmp_path, switch):
+def test_the_wheel_leaves_out_research_weights(tmp_path, switch):
     done = built("wheel", tmp_path, SAC_WSI_RESEARCH_WEIGHTS=switch)
     assert done.returncode == 0, done.stderr
     [wheel] = tmp_path.glob("*.whl")
@@ -140,7 +140,7 @@ def test_the_wheel_leaves_out_what_is_for_research(tmp_path, switch):
     assert ("sac_wsi/weights/research/LICENSE" in names) == bool(research)
 
 
-def test_the_source_archive_holds_no_weights_for_research_and_no_data(tmp_path):
+def test_the_source_archive_has_no_research_weights_and_no_data(tmp_path):
     done = built("sdist", tmp_path)
     assert done.returncode == 0, done.stderr
     [archive] = tmp_path.glob("*.tar.gz")
@@ -152,13 +152,13 @@ def test_the_source_archive_holds_no_weights_for_research_and_no_data(tmp_path):
     }
 
 
-def test_without_its_file_the_research_model_is_not_guessed_at(monkeypatch):
+def test_a_missing_research_model_is_refused(monkeypatch):
     monkeypatch.setattr("sac_wsi.weights.catalogue._SHIPPED", Path("nowhere"))
     with pytest.raises(ConfigError, match=r"non-commercial use only .* --model sac_wsi/weights/research/"):
         find_checkpoint("sac-tiny-research")
 
 
-def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
+def test_ship_sets_name_settings_precision_and_folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "pipelines"))
     monkeypatch.setattr("sac_wsi.weights.catalogue._SHIPPED", tmp_path)
     from ship_weights import ship
@@ -180,23 +180,23 @@ def test_shipping_settles_name_use_precision_and_place(tmp_path, monkeypatch):
         model.prompter.out.bias += 1
     better = tmp_path / "better.safetensors"
     save_checkpoint(better, model, replace(header.card, training=replace(terms, data=("ours",))))
-    shipped, told = load_model(ship(forbids, "other", [], {}, prompter=better))
-    assert told.card.training.data == (*header.card.training.data, "ours")
+    shipped, header_of_both = load_model(ship(forbids, "other", [], {}, prompter=better))
+    assert header_of_both.card.training.data == (*header.card.training.data, "ours")
     torch.testing.assert_close(shipped.prompter.out.bias, model.prompter.out.bias, rtol=1e-3, atol=1e-3)
     save_checkpoint(better, model, replace(header.card, mpp=0.5))
     with pytest.raises(ConfigError, match=r"0\.5 µm per pixel"):
         ship(forbids, "other", [], {}, prompter=better)
-    with pytest.raises(ConfigError, match="has this name already"):
+    with pytest.raises(ConfigError, match="already has this name"):
         ship(forbids, "again", [], {})
     save_checkpoint(forbids, model, replace(header.card, training=replace(terms, licence="CC-BY-4.0")))
-    with pytest.raises(ConfigError, match="needed both to say the same"):
+    with pytest.raises(ConfigError, match="needed both to agree"):
         ship(forbids, "third", [], {})
     save_checkpoint(
         free, model, replace(header.card, training=replace(header.card.training, licence="unknown"))
     )
     with pytest.raises(ConfigError, match="licence 'unknown': .* covers CC-BY-4.0, CC0-1.0"):
         ship(free, "third", [], {})
-    with pytest.raises(ConfigError, match="no name for weights"):
+    with pytest.raises(ConfigError, match="not a name for weights"):
         ship(forbids, "../third", [], {})
     with torch.no_grad():
         model.prompter.down[0][1].running_var[0] = 1e6  # more than half precision holds

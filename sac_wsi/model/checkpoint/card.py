@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: what it is, what it was trained on, what it may be used for."""
+"""Card of a checkpoint: what it is, what it was trained on, what it may be used for."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Training:
 class Card:
     """The header of a checkpoint.
 
-    kind       whole: all weights. trained: only what learns; ``base`` names the SAM file with the rest and
-               ``base_sha256`` its content
+    kind       whole: all weights. trained: only the trained weights; ``base`` is the name of the SAM file
+               with the other weights, ``base_sha256`` its hash
     mpp        micrometres per pixel of the training images
     mpp_range  slides from (finest) to (coarsest) are accepted, in µm per level-0 pixel
     halo_um    margin that a tile of this model needs
-    stain      what it saw in training
+    stain      stain of the training images
     """
 
     name: str
@@ -73,25 +73,29 @@ class Card:
 
 
 def card_from_json(text: str, where: str) -> Card:
-    """CheckpointError where it is not one of ours or of a newer format."""
+    """Return the card in a JSON text; ``where`` names the file in messages.
+
+    Raises:
+        CheckpointError: The text is not a card, or has a newer format.
+    """
     try:
         values = json.loads(text)
         form = values.pop("format")
         if form != FORMAT:
             raise CheckpointError(f"{where} has format {form}, needed {FORMAT}: install a newer sac-wsi.")
-        values["inference"] = _of_today(values.get("inference", {}))
+        values["inference"] = _with_todays_settings(values.get("inference", {}))
         return build(Card, values)
     except (ConfigError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{where} has a header that cannot be used: {error}") from None
 
 
-def _of_today(use: Mapping[str, Any]) -> dict[str, Any]:
+def _with_todays_settings(use: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inference settings of an older card as today's settings."""
     now = with_todays_names(use)
-    if isinstance(now.get("tta"), bool):  # all views or one
+    if isinstance(now.get("tta"), bool):  # older: all views or one
         now["tta"] = MOST_VIEWS if now["tta"] else 1
-    if "min_probability" not in now and now.get("mode") != "instance":  # one name for two things
+    if "min_probability" not in now and now.get("mode") != "instance":  # older: one name for both
         now["min_probability"] = now.pop("min_score", 0.0)
-    if "centres" in now:  # thresholds, before centres were peaks
+    if "centres" in now:  # older: thresholds instead of peaks
         now["centres"] = {key: now["centres"][key] for key in now["centres"] if key not in _OLD_CENTRES}
     return now

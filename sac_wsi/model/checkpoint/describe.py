@@ -1,4 +1,4 @@
-"""What there is to say of a model, for people and as JSON."""
+"""Describe a model for people and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our checkpoints: safetensors with a card in the header. Nothing in them can be executed."""
+"""Read, write and check our checkpoints: safetensors with a card in the header; they contain no code."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAM_MPP = 0.25
-"""SAM was not made for any; nuclei are as large as it likes objects at 40x."""
+"""Resolution for SAM, which has none: at 40x nuclei have the size of objects that it segments well."""
 _CARD, _HASH = "sac_wsi_card", "sha256"
 
 
 @dataclass(frozen=True)
 class Header:
-    """``sha256`` is of the tensors: the same for the same weights, whatever the card says of them."""
+    """Card of a checkpoint, and ``sha256`` of its tensors, which does not depend on the card."""
 
     card: Card
     sha256: str
 
     @property
     def identity(self) -> str:
-        """Hash of all that decides the answer to a tile: weights, sizes, resolution, normalisation."""
+        """Hash of all that decides the nuclei of a tile: weights, sizes, resolution, normalisation."""
         card = self.card
-        told = [self.sha256, card.base_sha256, asdict(card.size), card.mpp, card.pixel_mean, card.pixel_std]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        parts = [self.sha256, card.base_sha256, asdict(card.size), card.mpp, card.pixel_mean, card.pixel_std]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:
-    """Write the weights (of ``card.kind``) and return their hash."""
+    """Write the weights that ``card.kind`` names and return their hash."""
     if card.size != model.size:
         raise ValueError(f"the card is of {card.size}, the model of {model.size}")
     keep = trained_names(model) if card.kind == "trained" else set(model.state_dict())
@@ -87,8 +87,8 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"{path} does not exist.") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is no safetensors file or is truncated ({type(error).__name__}): needed a checkpoint of "
-            "sac-wsi. Copy it again."
+            f"{path} is not a safetensors file, or it is truncated ({type(error).__name__}): needed a "
+            "checkpoint of sac-wsi. Copy it again."
         ) from None
     if "sac_wsi" not in metadata:
         raise CheckpointError(f"{path} is not from sac-wsi: its header has no card.")
@@ -118,10 +118,10 @@ def _sam_header(path: Path, state: State) -> Header:
 
 
 def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
-    """Load the model in float32 and evaluation mode, on the CPU; its hash and every tensor checked.
+    """Load the model in float32 and evaluation mode, on the CPU; check its hash and every tensor.
 
     A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on. One of Meta's own
-    files (.pth) gives SAM as it is.
+    files (.pth) gives SAM unchanged.
     """
     if path.suffix == ".pth":
         weights = read_sam_file(path)
@@ -149,13 +149,15 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
 
 
 def _read_checked(path: Path, header: Header) -> State:
-    """Read the tensors; check that they are those that were written and that the card's sizes need.
+    """Read the tensors; check their hash, and their names and shapes against the sizes of the card.
 
-    Nothing large is made before: the sizes are compared on tensors without memory.
+    The model for the comparison is built without memory, so that a wrong size in a card allocates nothing.
     """
     tensors = _read_tensors(path)
     if hash_tensors(tensors) != header.sha256:
-        raise CheckpointError(f"{path}: the weights are not those that were written. Copy it again.")
+        raise CheckpointError(
+            f"{path}: the weights are not those that were written (wrong SHA-256). Copy it again."
+        )
     with torch.device("meta"):
         model = build_model(header.card.size)
     wanted = model.state_dict()
@@ -167,7 +169,7 @@ def _read_checked(path: Path, header: Header) -> State:
 
 
 def _require_published(path: Path) -> None:
-    """Refuse a file that has the name of one of Meta's files and other content."""
+    """Raise CheckpointError if a file has the name of one of Meta's files but other content."""
     known = {model.file: model.sha256 for model in MODEL_FILES}
     if path.name in known and sha256_of(path) != known[path.name]:
         raise CheckpointError(f"{path} is not the file that Meta published under this name. Fetch it again.")

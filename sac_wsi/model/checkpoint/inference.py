@@ -15,7 +15,7 @@ Mode = Literal["semantic", "instance", "prompter"]
 MODES: tuple[Mode, ...] = ("semantic", "instance", "prompter")
 MOST_VIEWS = 8
 MOST_PROMPTS = 4096
-"""Prompts per tile, the user's first: a noisy map must not take a day to decode."""
+"""Most prompts of a tile, the user's points first: it limits the time that a noisy map can take."""
 
 _FIRST_NAMES = {
     "mode": "way",

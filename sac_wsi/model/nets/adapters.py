@@ -26,7 +26,7 @@ MLP_ADAPTER_SCALE = 0.5
 
 
 class Bottleneck(nn.Module):
-    """(..., width) through ``hidden`` numbers and back; zero at the start."""
+    """Two linear layers, from (..., width) to (..., hidden) and back; before training the output is 0."""
 
     def __init__(self, width: int, hidden: int, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
@@ -56,7 +56,9 @@ class AdaptedBlock(nn.Module):
         width = like.shape[0]
         hidden = int(width * ratio)
         if hidden < 1:
-            raise ConfigError(f"Adapters of ratio {ratio} leave nothing of a width of {width}.")
+            raise ConfigError(
+                f"The ratio of the adapters is {ratio}: needed at least {1 / width:g} for a width of {width}."
+            )
         self.space_adapter = Bottleneck(width, hidden, like.device, like.dtype)
         self.mlp_adapter = Bottleneck(width, hidden, like.device, like.dtype)
 
@@ -69,7 +71,7 @@ class AdaptedBlock(nn.Module):
         return out
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Attention within windows, or over the whole input where ``window_size`` is 0."""
+        """Attend within windows, or over the whole input if ``window_size`` is 0."""
         out: Tensor
         if self.window_size == 0:
             out = self.attn(x)
@@ -81,11 +83,11 @@ class AdaptedBlock(nn.Module):
 
 
 def add_adapters(encoder: ImageEncoderViT, ratio: float = 0.25) -> None:
-    """Wrap every block in place; the adapters are ``ratio`` as wide as the encoder, and trainable.
+    """Wrap every block in place; adapters have ``ratio`` times the width of the encoder and are trainable.
 
     Freeze the encoder before, not after.
     """
     if any(isinstance(block, AdaptedBlock) for block in encoder.blocks):
-        raise ConfigError("This encoder has adapters already.")
+        raise ConfigError("This encoder already has adapters.")
     for i, block in enumerate(encoder.blocks):
         encoder.blocks[i] = AdaptedBlock(block, ratio)

@@ -1,7 +1,7 @@
-"""SAM's attention with relative positions through fused attention, exactly.
+"""Compute SAM's attention with relative positions exactly, by fused attention.
 
 SAM adds to the score of query q and key k, at row r and column c, the numbers ``rel_h[q, r]`` and
-``rel_w[q, c]``. Written out, that bias has 4096² numbers per head. It is also a dot product:
+``rel_w[q, c]``. As a matrix that bias has 4096² numbers per head. It is also a dot product:
 
     q' = [scale · q, rel_h(q), rel_w(q)]      k' = [k, one-hot of row, one-hot of column]
 
@@ -74,10 +74,10 @@ def use_exact_attention(encoder: ImageEncoderViT) -> None:
 
 
 def relative_rows(rel_pos: Tensor, size: int) -> Tensor:
-    """(size, size, C): entry [q, k] is the embedding of the distance q - k.
+    """Return (size, size, C): entry [q, k] is the embedding of the distance q - k.
 
-    ``rel_pos`` (L, C) holds the distances -(L-1)/2 to (L-1)/2; for another input size than the one it was
-    learned at it is interpolated linearly.
+    ``rel_pos`` (L, C) holds the distances -(L-1)/2 to (L-1)/2. It is interpolated linearly if the input has
+    another size than in training.
     """
     span = 2 * size - 1
     if rel_pos.shape[0] != span:
@@ -88,7 +88,7 @@ def relative_rows(rel_pos: Tensor, size: int) -> Tensor:
 
 
 def one_hot_places(height: int, width: int, like: Tensor) -> Tensor:
-    """(HW, H + W): every position's row and column, one-hot, in row-major order."""
+    """Return (HW, H + W) row and column of every position, one-hot, in row-major order."""
     rows = torch.eye(height, device=like.device, dtype=like.dtype).repeat_interleave(width, dim=0)
     columns = torch.eye(width, device=like.device, dtype=like.dtype).repeat(height, 1)
     return torch.cat((rows, columns), dim=-1)

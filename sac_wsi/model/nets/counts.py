@@ -1,4 +1,4 @@
-"""Parameters, counted as the paper's Table 6 counts them."""
+"""Count parameters as in Table 6 of the paper."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sac_wsi.model.nets.sizes import Family, ModelSize, paper_size
 
 @dataclass(frozen=True)
 class Counts:
-    """``prompter`` is part of the other three for ``sam-ft`` and ``unet`` only, as in the paper."""
+    """Numbers of parameters; the others count the prompter only for ``sam-ft`` and ``unet``."""
 
     trainable: int
     frozen: int
@@ -21,7 +21,7 @@ class Counts:
 
 
 def count_parameters(size: ModelSize) -> Counts:
-    """Count parameters on tensors that hold no memory."""
+    """Count parameters of a model that is built without memory."""
     with torch.device("meta"):
         model = build_model(size)
     prompter = sum(p.numel() for p in model.prompter.parameters()) if model.prompter else 0

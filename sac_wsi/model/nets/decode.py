@@ -1,7 +1,7 @@
-"""From prompts to masks with SAM's decoder: over the whole embedding, or on a window around each point.
+"""Decode prompts to masks with SAM's decoder: on the whole embedding, or on a window around each point.
 
 Points are (K, N, 2) pixels of the tile (x right, y down), labels (K, N): 1 positive, 0 negative, -1 none.
-Logits come at four pixels a cell of the embedding, as SAM's do.
+Logits have four pixels per cell of the embedding, as in SAM.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segment_anything.modeling import MaskDecoder, PromptEncoder
 
 UPSCALE = 4
-"""Logit pixels a cell of the embedding."""
+"""Logit pixels per cell of the embedding, along each axis."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Prompted:
     """K prompts, ready for the decoder.
 
     tokens  (K, N, width)    points and boxes
-    dense   (B, width, h, w): the mask prompts of B tiles, or what stands for none
-    masked  whether it is the former
+    dense   (B, width, h, w) the mask prompts of B tiles, or SAM's embedding for "no mask prompt"
+    masked  whether ``dense`` holds mask prompts
     """
 
     tokens: Tensor
@@ -41,7 +41,7 @@ def embed_prompts(
     boxes: Tensor | None = None,
     mask_logits: Tensor | None = None,
 ) -> Prompted:
-    """Prompts as SAM embeds them. Without any point (N = 0) and box there is no token at all."""
+    """Embed prompts as SAM does. Without points (N = 0) and boxes there are no tokens."""
     points = (xy, labels) if xy.shape[1] else None
     # in full precision: a coordinate in bfloat16 is off by several pixels
     with torch.autocast(xy.device.type, enabled=False):
@@ -55,10 +55,10 @@ def embed_prompts(
 def decode(
     decoder: MaskDecoder, embedding: Tensor, position: Tensor, prompted: Prompted
 ) -> tuple[Tensor, Tensor]:
-    """All of SAM's masks, (K, 4, 4 h, 4 w) logits, and their predicted IoU, (K, 4).
+    """Return all of SAM's masks, (K, 4, 4 h, 4 w) logits, and their predicted IoU, (K, 4).
 
-    ``embedding`` is (K, width, h, w), one for each prompt: the stock ``predict_masks`` takes many prompts of
-    one image only. Mask 0 is the single answer, 1 to 3 the alternatives.
+    ``embedding`` is (K, width, h, w), one for each prompt: SAM's own ``predict_masks`` takes many prompts of
+    one image only. Mask 0 is the single mask, 1 to 3 are the alternatives.
     """
     count, width, height, breadth = embedding.shape
     own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
@@ -75,7 +75,7 @@ def decode(
 
 
 def window_corners(xy: Tensor, cell_px: int, cells: tuple[int, int], window: int) -> Tensor:
-    """(K, 2) first row and column, in cells, of a window around each (K, 2) point, inside the embedding."""
+    """Return (K, 2) first row and column, in cells, of a window around each point (K, 2) in the embedding."""
     centre = torch.stack([xy[:, 1], xy[:, 0]], dim=1) + 0.5
     corner = torch.round(centre / cell_px - window / 2).long()
     most = torch.tensor([max(0, side - window) for side in cells], device=xy.device)
@@ -83,7 +83,7 @@ def window_corners(xy: Tensor, cell_px: int, cells: tuple[int, int], window: int
 
 
 def windows(grids: Tensor, owner: Tensor, corners: Tensor, window: int) -> Tensor:
-    """(K, C, window, window) cut at the corners out of (B, C, h, w), each from its ``owner`` (K,)."""
+    """Cut (K, C, window, window) at the corners out of grids (B, C, h, w), each from its ``owner`` (K,)."""
     along = torch.arange(window, device=grids.device)
     rows = corners[:, 0, None] + along
     columns = corners[:, 1, None] + along
@@ -103,8 +103,8 @@ def decode_locally(
 
     ``owner`` (K,) is the tile of each prompt; a mask prompt is one for each tile.
 
-    A nucleus is a few cells wide: what lies 30 cells away costs time and says nothing of it. Positions are
-    those of the whole tile, so that a window as large as the embedding is the stock decoder.
+    A nucleus is a few cells wide: cells far from it take time and tell nothing about it. Positions are those
+    of the whole tile, so a window as large as the embedding gives the same masks as ``decode``.
     """
     first = torch.zeros_like(owner)
     dense = windows(prompted.dense, owner if prompted.masked else first, corners, window)

@@ -1,9 +1,9 @@
-"""A SAC that stands on its prompter's shoulders.
+"""Parts of a SAC that corrects the output of its prompter.
 
-A vision transformer alone learns too slowly from a few hundred images. Here the encoder gets the prompter's
-features beside its own patches, the prompter's foreground is the decoder's mask prompt, and a mask is what
-the prompter says of it plus the decoder's correction. The correction starts at zero: before it has learnt
-anything, this is the prompter with its watershed.
+A vision transformer alone learns too slowly from a few hundred images. Here the features of the prompter are
+added to the patches of the encoder, the prompter's foreground is the decoder's mask prompt, and the logits of
+a mask are those of the prompter plus a correction by the decoder. Before training the correction is zero, and
+the nuclei are those of the prompter with its watershed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from segment_anything.modeling import ImageEncoderViT, MaskDecoder
 
 _FOREIGN = 2.0
-"""Logits further below zero than the prompter is sure: what is another nucleus's is hard to get back."""
+"""Pixels of other nuclei get the prompter's logit, negative, less this: the decoder hardly ever adds them."""
 
 
 class Stem(nn.Module):
-    """The prompter's features on the way up, as tokens of the encoder.
+    """Project the features of the prompter's decoder to tokens of the encoder.
 
-    Those of a stride above that of the encoder's patches are left out, finer ones are averaged over a patch.
+    Features of a larger stride than the encoder's patches are left out, finer ones are averaged over a patch.
     """
 
     def __init__(self, prompter_width: int, patch_px: int, width: int) -> None:
@@ -40,7 +40,7 @@ class Stem(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """(B, width, cells, cells) from the features at strides 8, 4, 2 and 1."""
+        """Return (B, width, cells, cells) from the features at strides 8, 4, 2 and 1."""
         used = features[-len(self._strides) :]
         pooled = [
             functional.avg_pool2d(each, self._patch_px // stride)
@@ -51,7 +51,7 @@ class Stem(nn.Module):
 
 
 def encode_with(encoder: ImageEncoderViT, images: Tensor, tokens: Tensor) -> Tensor:
-    """SAM's image encoder with something added to its patches."""
+    """Run SAM's image encoder with ``tokens`` (B, width, cells, cells) added to its patches."""
     x = encoder.patch_embed(images) + tokens.permute(0, 2, 3, 1)
     if encoder.pos_embed is not None:
         x = x + encoder.pos_embed
@@ -61,8 +61,8 @@ def encode_with(encoder: ImageEncoderViT, images: Tensor, tokens: Tensor) -> Ten
     return embedding
 
 
-def answer_zero(decoder: MaskDecoder) -> None:
-    """Every mask is 0 whatever is asked, until something is learnt."""
+def zero_masks(decoder: MaskDecoder) -> None:
+    """Set the last layers to zero, so that all mask logits are 0 before training."""
     for mlp in decoder.output_hypernetworks_mlps:
         last: Any = mlp.layers[-1]
         nn.init.zeros_(last.weight)
@@ -70,7 +70,7 @@ def answer_zero(decoder: MaskDecoder) -> None:
 
 
 def mask_prompt(foreground: Tensor, cells: int) -> Tensor:
-    """(B, 1, 4 cells, 4 cells), as the prompt encoder wants it, of foreground logits (B, side, side)."""
+    """Return the mask prompt (B, 1, 4 cells, 4 cells) of foreground logits (B, side, side)."""
     side = UPSCALE * cells
     return functional.adaptive_avg_pool2d(foreground[:, None].float(), (side, side))
 
@@ -79,8 +79,8 @@ def nucleus_prior(foreground: Tensor, basins: Tensor, basin: Tensor) -> Tensor:
     """Return the prompter's logits of single nuclei (K, h, w), each on its window.
 
     foreground  (K, h, w) logits
-    basins      (K, h, w) which nucleus each pixel is of, by its number; 0 of none
-    basin       (K,) the number of each; 0: of none
+    basins      (K, h, w) number of the nucleus of each pixel, 0: none
+    basin       (K,) number of each nucleus, 0: none
     """
     logits = foreground.float()
     foreign = (basins != 0) & (basins != basin[:, None, None])
@@ -88,5 +88,5 @@ def nucleus_prior(foreground: Tensor, basins: Tensor, basin: Tensor) -> Tensor:
 
 
 def cut(grids: Tensor, owner: Tensor, corners: Tensor, side: int) -> Tensor:
-    """(K, side, side) windows of (B, h, w), each from its ``owner`` (K,)."""
+    """Cut windows (K, side, side) out of (B, h, w), each from its ``owner`` (K,)."""
     return windows(grids[:, None], owner, corners, side)[:, 0]

@@ -1,7 +1,7 @@
 """The auto-prompt generator: the classic four-level U-Net, one logit map (or three) per image.
 
-Batch norm, transposed convolutions with bias on the way up, 3×3 convolutions without: with 32 first filters
-and one map that is 7,763,041 parameters, the difference that the paper's Table 6 leaves for it.
+It has batch norm, transposed convolutions with bias, and 3×3 convolutions without. With 32 filters in the
+first level and one map it has 7,763,041 parameters, as follows from the paper's Table 6.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIDE_MULTIPLE = 2**LEVELS
 
 
 class UNet(nn.Module):
-    """Bx3xHxW normalised pixels to BxMxHxW logits; H and W are multiples of 16.
+    """Map normalised pixels (B, 3, H, W) to logits (B, M, H, W); H and W are multiples of 16.
 
     width  filters of the first level; each level below has twice as many
     maps   1: foreground, as in the paper; 3: foreground, centre, boundary, for single nuclei
@@ -64,7 +64,7 @@ class UNet(nn.Module):
 
 
 def fold_norms(prompter: UNet) -> None:
-    """In place, for a model that only answers: each batch norm becomes part of the convolution before it."""
+    """Fold each batch norm into the convolution before it, in place, for inference only."""
     for block in (*prompter.down, *prompter.up):
         assert isinstance(block, nn.Sequential)
         for place, (layer, norm) in enumerate(pairwise(list(block))):

@@ -7,10 +7,10 @@ family   encoder         learns, beside prompt encoder and decoder
 sac      LoRA on q, v    the updates
 msa      adapters        the adapters
 sam-ft   as it is        the neck
-sam      as it is        nothing learns: zero-shot, a person's points
-unet     none            the prompter, which is all there is
+sam      as it is        nothing: zero-shot, with the user's points
+unet     none            the prompter; there is nothing else
 
-``over_prompter`` is ours: from the prompter features go to the encoder too, and its maps to the masks.
+``over_prompter`` is ours: the encoder also gets the prompter's features, and masks correct its maps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sac_wsi.model.nets.adapters import add_adapters
 from sac_wsi.model.nets.attention import use_exact_attention
 from sac_wsi.model.nets.decode import decode, embed_prompts
 from sac_wsi.model.nets.lora import LORA_NAMES, add_lora
-from sac_wsi.model.nets.over_prompter import Stem, answer_zero, encode_with, mask_prompt
+from sac_wsi.model.nets.over_prompter import Stem, encode_with, mask_prompt, zero_masks
 from sac_wsi.model.nets.prompter import UNet
 from sac_wsi.model.nets.sam import (
     State,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
-"""SAM's own, of RGB values 0..255."""
+"""SAM's normalisation of RGB values 0..255."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
         stem=_stem(size) if size.over_prompter else None,
     )
     if size.over_prompter:
-        answer_zero(model.mask_decoder)
+        zero_masks(model.mask_decoder)
     mark_trainable(model)
     return model
 
@@ -238,7 +238,7 @@ def mark_trainable(model: SacModel) -> None:
 
 
 def learns(family: Family, name: str) -> bool:
-    """Whether a parameter is trained in the paper's runs of a family."""
+    """Return whether a parameter is trained in the paper's runs of a family."""
     if name.startswith("image_encoder."):
         return any(part in name for part in FAMILY_LEARNS[family])
     return family != "sam"
@@ -263,5 +263,5 @@ def load_sam(model: nn.Module, state: State, what: str) -> None:
 
 
 def cell_px(size: ModelSize) -> int:
-    """Tile pixels a side of one cell of the embedding."""
+    """Return the side of one cell of the embedding, in pixels of the tile."""
     return encoder_size(size.encoder).patch_px

@@ -1,4 +1,4 @@
-"""SAM from the parts of ``segment-anything``, at any of our sizes, and Meta's weights into it."""
+"""Build SAM from the parts of ``segment-anything`` at any of our sizes, and load Meta's weights into it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ State = dict[str, Tensor]
 
 
 def build_sam(encoder: str, tile_px: int) -> Sam:
-    """Meta's own ``Sam`` with random weights; pixel means and deviations are part of it."""
+    """Build Meta's ``Sam`` with random weights, pixel means and deviations included."""
     return Sam(
         image_encoder=build_encoder(encoder, tile_px),
         prompt_encoder=build_prompt_encoder(encoder, tile_px),
@@ -86,13 +86,13 @@ def read_sam_file(path: Path) -> State:
         raise CheckpointError(f"{path} does not exist. `sac-wsi models fetch` downloads SAM's.") from None
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path} holds more than tensors; nothing of it was run. Needed a SAM checkpoint such as "
+            f"{path} holds more than tensors; no code in it was run. Needed a SAM checkpoint such as "
             "sam_vit_b_01ec64.pth."
         ) from None
-    except Exception as error:  # noqa: BLE001 - torch's reader raises whatever a damaged file makes it meet
+    except Exception as error:  # noqa: BLE001 - torch raises many types for damaged files
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is truncated or something "
-            "else. Fetch it again."
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is truncated or of "
+            "another kind. Fetch it again."
         ) from None
     named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
     if not named or not all(isinstance(value, Tensor) for value in state.values()):
@@ -101,7 +101,7 @@ def read_sam_file(path: Path) -> State:
 
 
 def encoder_of(state: State, what: str) -> str:
-    """Which encoder a state of SAM belongs to, by its width and depth."""
+    """Return the name of the encoder that a state of SAM belongs to, by its width and depth."""
     patch, width = state.get("image_encoder.patch_embed.proj.weight"), -1
     depth = sum(name.endswith(".attn.qkv.weight") for name in state)
     if patch is not None and patch.ndim == 4:
@@ -125,7 +125,11 @@ def fitted(state: State, wanted: State) -> State:
 
 
 def check_state(state: State, wanted: State, what: str) -> None:
-    """CheckpointError that names what does not fit."""
+    """Compare names, shapes and types of tensors; ``what`` names the file in messages.
+
+    Raises:
+        CheckpointError: Some do not fit, or are NaN or infinite; the message names them.
+    """
     missing = [name for name in wanted if name not in state]
     unexpected = [name for name in state if name not in wanted]
     misshapen = [
@@ -137,9 +141,9 @@ def check_state(state: State, wanted: State, what: str) -> None:
         for name in wanted
         if name in state and state[name].is_floating_point() != wanted[name].is_floating_point()
     ]
-    told = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
-    if any(told.values()):
-        listed = "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in told.items() if names)
+    faults = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+    if any(faults.values()):
+        listed = "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in faults.items() if names)
         raise CheckpointError(f"{what} does not fit: {listed}. Is it the encoder you named?")
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
@@ -151,7 +155,7 @@ def _some(names: list[str]) -> str:
 
 
 def _fit(name: str, value: Tensor, shape: torch.Size) -> Tensor:
-    """Position tables at another tile size; everything else as it is."""
+    """Resize a position table to another tile size; return any other tensor unchanged."""
     if value.shape == shape or value.shape[-1:] != shape[-1:] or value.ndim != len(shape):
         return value
     if name.endswith("pos_embed"):  # (1, rows, columns, width): absolute positions

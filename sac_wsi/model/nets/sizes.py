@@ -1,4 +1,4 @@
-"""Every size of every model. Plain data: a checkpoint's header holds it, and nothing here needs torch."""
+"""Sizes of all models, as plain data: the header of a checkpoint holds them, and they need no torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.settings.checks import check_range
 
 Family = Literal["sac", "msa", "sam-ft", "sam", "unet"]
+_MOST_FILTERS, _MOST_TILE_PX = 1024, 8192  # a damaged card must not ask for more memory than there is
 FAMILIES: tuple[Family, ...] = ("sac", "msa", "sam-ft", "sam", "unet")
 
 
@@ -15,11 +17,11 @@ FAMILIES: tuple[Family, ...] = ("sac", "msa", "sam-ft", "sam", "unet")
 class EncoderSize:
     """SAM's image encoder (a vision transformer).
 
-    width          of a token
+    width          width of a token
     patch_px       side of the square that becomes one token
-    window         tokens a side of a local attention window
-    global_blocks  the blocks that see the whole tile
-    out_width      of the embedding: what the neck leaves, what the decoder works on
+    window         side of a local attention window, in tokens
+    global_blocks  blocks that attend over the whole tile
+    out_width      width of the embedding
     """
 
     width: int
@@ -46,8 +48,8 @@ class DecoderSize:
 class PrompterSize:
     """The auto-prompt generator, a U-Net.
 
-    width  first filters; 32 is the paper's
-    maps   1: foreground, as the paper. 3: foreground, centre, boundary: one prompt for each touching nucleus
+    width  filters of the first level; 32 in the paper
+    maps   1: foreground, as in the paper. 3: foreground, centre, boundary: one prompt for each nucleus
     """
 
     width: int = 32
@@ -56,15 +58,15 @@ class PrompterSize:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """One model, whole.
+    """Size of one model.
 
-    family      which of the paper's rows; it decides what is trained
+    family      row of the paper's tables; it decides what is trained
     encoder     name in ``ENCODERS``
     tile_px     side of the input
     lora_rank   0: a quarter of the encoder's width
-    lora_blocks  the blocks with an update; empty: all
-    over_prompter  the encoder sees the prompter's features, and masks correct what the prompter says; not of
-                the paper, and not over SAM's weights
+    lora_blocks  numbers of the blocks with LoRA, from 0; empty: all blocks
+    over_prompter  the encoder also gets the prompter's features, and masks correct the prompter's; not in the
+                paper, and not for SAM's weights
     """
 
     family: Family = "sac"
@@ -78,19 +80,16 @@ class ModelSize:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ConfigError(f"There is no model family {self.family!r}: needed {', '.join(FAMILIES)}.")
-        if self.prompter.maps not in (1, 3) or self.prompter.width < 1:
-            raise ConfigError(f"{self.prompter}: needed maps 1 or 3 and a width of at least 1.")
+        if self.prompter.maps not in (1, 3):
+            raise ConfigError(f"size.prompter.maps is {self.prompter.maps}: needed 1 or 3.")
+        check_range("size.prompter.width", self.prompter.width, at_least=1, at_most=_MOST_FILTERS)
         step = 16 if self.family == "unet" else max(16, encoder_size(self.encoder).patch_px)
         if self.tile_px < 2 * step or self.tile_px % step:
-            raise ConfigError(f"tile_px is {self.tile_px}: needed a multiple of {step}.")
+            raise ConfigError(f"size.tile_px is {self.tile_px}: needed a multiple of {step}.")
+        check_range("size.tile_px", self.tile_px, at_most=_MOST_TILE_PX)
         if self.over_prompter and self.family != "sac":
             raise ConfigError(f"over_prompter goes with family sac; found {self.family}. Leave it out.")
-        if not 0 <= self.lora_rank <= encoder_size(self.encoder).width:
-            raise ConfigError(f"lora_rank is {self.lora_rank}: needed 0 to the encoder's width.")
-        if self.prompter.width > 1024 or self.tile_px > 8192:
-            raise ConfigError(
-                f"prompter.width {self.prompter.width}, tile_px {self.tile_px}: needed at most 1024 and 8192."
-            )
+        check_range("size.lora_rank", self.lora_rank, at_least=0, at_most=encoder_size(self.encoder).width)
 
     @property
     def rank(self) -> int:
@@ -102,11 +101,11 @@ ENCODERS: dict[str, EncoderSize] = {
     "vit_b": EncoderSize(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": EncoderSize(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": EncoderSize(1280, 32, 16, (7, 15, 23, 31)),
-    # the same architecture at a size that can be trained from nothing: 512 px in patches of 8 keep SAM's
-    # embedding of 64 x 64
+    # the same architecture at a size that can be trained from random weights: 512 px in patches of 8 keep
+    # SAM's embedding of 64 x 64
     "vit_tiny": EncoderSize(192, 12, 3, (2, 5, 8, 11), patch_px=8, out_width=128),
     # smaller still, for two cores: windows that divide the 64 cells, and no block that sees the whole tile,
-    # which would take three times as long as all the others; over a prompter wide context is there already
+    # which would take three times as long as all the others; the prompter already sees a wide context
     "vit_mini": EncoderSize(128, 4, 2, (), patch_px=8, window=16, out_width=128),
     # for tests
     "vit_nano": EncoderSize(32, 2, 2, (1,), patch_px=8, window=4, out_width=32),

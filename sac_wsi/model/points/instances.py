@@ -1,8 +1,8 @@
-"""From masks to instances: one foreground mask is split, many masks are thinned out.
+"""Make instances from masks: divide one foreground mask, or remove duplicates from many masks.
 
-    seeded_watershed   one mask and a point for each nucleus ► a label map
-    at_own_height      ... each nucleus as far as it is above a part of its own height
-    mask_nms           a mask for each point ► those that are no second view of a better one
+    seeded_watershed   one mask and a seed for each nucleus ► a label map
+    at_own_height      ... without the pixels that are below a share of the height of their own nucleus
+    mask_nms           a mask for each prompt ► the masks that are not duplicates of a better one
 
 "Better" is the total order of ``sac_wsi.tiling.stitch.precedence``: the result does not depend on the order
 of the list.
@@ -36,20 +36,20 @@ def seeded_watershed(
     seeds_yx: NDArray[np.integer],
     min_area_px: int = 10,
 ) -> NDArray[np.int32]:
-    """Labels 1..n (h, w) of ``mask`` (h, w): 4-connected pieces, each round one seed (K, 2) y, x.
+    """Divide ``mask`` (h, w) into labels 1..n: 4-connected pieces, one around each seed (K, 2) y, x.
 
-    A 4-connected region of the mask without a seed becomes an instance of its own; seeds beside the mask
-    count for nothing. Pieces smaller than ``min_area_px`` go. Labels follow the seeds, then the regions
-    without a seed in reading order.
+    A 4-connected region of the mask without a seed becomes an instance of its own; seeds outside the mask
+    are ignored. Pieces smaller than ``min_area_px`` are left out. Labels are in the order of the seeds, then
+    regions without a seed in reading order.
 
-    The floods run down ``prob`` (foreground, or better the boundary map) plus the weighted depth in the
-    mask. A foreground probability alone is 1 all over a clump and would put the cut midway between seeds;
-    depth alone is blind to what the network saw between two nuclei; together they cut at the neck.
+    The watershed floods ``prob`` (the foreground, or better the boundary map) plus the weighted depth in the
+    mask. A foreground probability alone is 1 in a whole clump and would put the cut midway between seeds.
+    Depth alone does not use what the network saw between two nuclei. The sum cuts at the neck.
     """
     seeds_yx = np.asarray(seeds_yx, np.int64).reshape(-1, 2)
     if ((seeds_yx < 0) | (seeds_yx >= mask.shape)).any():
         raise ValueError(f"found seeds outside the map of {mask.shape} pixels: pass y, x of its own pixels")
-    # beyond the map is background, so that a mask that fills the map has a depth too
+    # outside the map is background, so that a mask that fills the map has a depth
     depth_px = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     markers = _discs(seeds_yx[mask[seeds_yx[:, 0], seeds_yx[:, 1]]], depth_px)
     regions, count = ndimage.label(mask)
@@ -79,7 +79,7 @@ def at_own_height(
 
 
 def _ninth_tenth(values: NDArray[np.float32], owner: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Of each owner 0..n-1, each of which has values, the value nine tenths up their order."""
+    """Return the 90th percentile of the values of each owner 0..n-1; each owner has values."""
     count = np.bincount(owner)
     ordered = values[np.lexsort((values, owner))]
     found: NDArray[np.float32] = ordered[np.cumsum(count) - count + (count - 1) * 9 // 10]
@@ -87,11 +87,11 @@ def _ninth_tenth(values: NDArray[np.float32], owner: NDArray[np.int64]) -> NDArr
 
 
 def _discs(seeds_yx: NDArray[np.int64], depth_px: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Seed i as label i + 1 on a disc, which reaches half the way to the border or to the next seed's half.
+    """Draw seed i as label i + 1 on a disc, so that a seed beside the middle of its nucleus is not flooded.
 
-    A seed of one pixel beside the middle of its nucleus may lie lower than the neck to the next one: that
-    one's flood would come over the neck first and leave the seed a single pixel. (Far out, where the disc
-    is small, that still happens.)
+    The radius is half the distance to the border, at most a quarter of the distance to the next seed. A seed
+    of one pixel can lie lower than the neck to the next nucleus: the flood of that nucleus would pass the
+    neck first and leave the seed a single pixel. (Near the border the disc is small, and it still happens.)
     """
     labels = np.zeros(depth_px.shape, np.int32)
     # backwards, and the last assignment holds: of equal seeds the first counts
@@ -116,10 +116,10 @@ def _relief(prob: NDArray[np.float32], depth_px: NDArray[np.float64]) -> NDArray
 
 
 def mask_nms(nuclei: Nuclei, iou: float, inside: float = 0.8) -> NDArray[np.int64]:
-    """Positions of the nuclei that stay, rising; greedy, the best first.
+    """Return the positions of the nuclei to keep, in rising order; greedy, the best first.
 
-    A nucleus goes if its mask and that of a better one that stays have an intersection over union above
-    ``iou``, or if more than the part ``inside`` of its pixels lies in that better one.
+    A nucleus is removed if its mask and that of a better one that is kept have an intersection over union
+    above ``iou``, or if more than the part ``inside`` of its pixels lies in that better one.
     """
     overlaps = overlaps_within(nuclei)
     rank = precedence(nuclei)

@@ -1,12 +1,12 @@
-"""Point prompts from maps, and the maps' geometry that they rest on.
+"""Choose point prompts from maps.
 
-    select            the paper's points: from one probability map, "O" centres of regions, "R" at random
-    expert_points     points of a person, played by the ground truth
+    select            the paper's points, from one probability map: "O" centres of regions, "R" at random
+    expert_points     simulated points of a person, from the ground truth
     nucleus_centres   one point for each nucleus, touching ones included, from three maps
-    neighbours        the nearest other centres, to be the negative points of a nucleus
+    neighbours        the nearest other centres, as negative points of a nucleus
 
-Two facts are shared with the training targets: where an object's centre is (``label_centres``) and how
-deep a pixel lies in its object (``depth_px``). All positions are pixel indices of the tile.
+The training targets use the same centre of an object (``label_centres``) and the same depth of a pixel
+(``depth_px``). All positions are pixel indices of the tile.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sac_wsi.nuclei.label_maps import (
 from sac_wsi.settings.checks import check_range
 
 MOST_POINTS = 256
-"""Positive points, and again negative points, that a tile may have; the paper's Table 5 ends here too."""
+"""Most positive points of a tile, and most negative points; also the most in the paper's Table 5."""
 
 MODES = ("O", "R")
 
@@ -40,8 +40,8 @@ MAP_NAMES = ("foreground", "centre", "boundary")
 BOUNDARY = MAP_NAMES.index("boundary")
 
 _STEPS = 1000  # heights of the relief of centres per unit of probability
-_LEAST_RISE = 1 / _STEPS
-_SMOOTH_PX = 1.0  # what is no larger is noise of the maps, not a nucleus
+_LEAST_PROMINENCE = 1 / _STEPS
+_SMOOTH_PX = 1.0  # smaller structures are noise of the maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Points:
 
     @classmethod
     def at(cls, yx: NDArray[np.integer], positive: bool) -> Points:
-        """All positive or all negative points at (N, 2) pixels y, x.
+        """Return all positive or all negative points at (N, 2) pixels y, x.
 
         >>> Points.at(np.array([[3, 7]]), True).xy.tolist()
         [[7.0, 3.0]]
@@ -77,13 +77,13 @@ class Points:
 
 @dataclass(frozen=True)
 class PointSettings:
-    """The points of ``select``.
+    """Settings of ``select``.
 
     mode      "O": centres of connected regions, the largest first; "R": random pixels
-    tau       a pixel counts above this probability; below 0.5 it may count as nucleus and as background
-    positive  most points on nuclei
-    negative  most points on background
-    seed      of the random generator that the caller makes
+    tau       a pixel counts above this probability; with a value below 0.5 a pixel can count as both
+    positive  largest number of points on nuclei
+    negative  largest number of points on background
+    seed      seed of the random numbers
     """
 
     mode: str = "O"
@@ -105,7 +105,7 @@ class PointSettings:
 
 @dataclass(frozen=True)
 class CentreSettings:
-    """From three maps to one centre for each nucleus.
+    """Settings of ``nucleus_centres``.
 
     foreground      a centre lies where the foreground map is above this probability
     min_prominence  the mean of the other two maps falls by at least this much between one nucleus's centre
@@ -117,14 +117,14 @@ class CentreSettings:
 
     def __post_init__(self) -> None:
         check_range("sac.centres.foreground", self.foreground, at_least=0, below=1)
-        check_range("sac.centres.min_prominence", self.min_prominence, at_least=_LEAST_RISE, at_most=1)
+        check_range("sac.centres.min_prominence", self.min_prominence, at_least=_LEAST_PROMINENCE, at_most=1)
 
 
 # --- points --------------------------------------------------------------------------------------
 
 
 def select(prob: NDArray[np.float32], settings: PointSettings, rng: np.random.Generator) -> Points:
-    """Positive points where ``prob`` (h, w) is above tau, then negative ones where 1 - prob is.
+    """Return positive points where ``prob`` (h, w) is above tau, then negative ones where 1 - prob is.
 
     ``prob`` is the sigmoid of the prompter's foreground map. There are fewer points than asked for where
     there are fewer regions ("O") or pixels ("R").
@@ -136,7 +136,7 @@ def select(prob: NDArray[np.float32], settings: PointSettings, rng: np.random.Ge
 
 
 def _spots(mask: NDArray[np.bool_], mode: str, most: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """(N, 2) y, x; at most ``most`` of the mask."""
+    """Return (N, 2) y, x; at most ``most`` points of the mask."""
     if most == 0:
         return np.zeros((0, 2), np.int32)
     if mode == "O":
@@ -145,17 +145,18 @@ def _spots(mask: NDArray[np.bool_], mode: str, most: int, rng: np.random.Generat
 
 
 def random_pixels(mask: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """(N, 2) y, x; distinct."""
+    """Return at most ``most`` distinct pixels of the mask as (N, 2) y, x."""
     inside = np.flatnonzero(mask)
     chosen = rng.choice(inside, min(most, len(inside)), replace=False)
     return pixels_yx(chosen, mask.shape[1])
 
 
 def expert_points(labels: NDArray[np.integer], count: int, rng: np.random.Generator) -> Points:
-    """``count`` positive points in the nuclei of a label map (h, w), as a person would set them.
+    """Return ``count`` positive points in the nuclei of a label map (h, w), as a person would set them.
 
-    Each nucleus, in random order, has one before any has two. The points of a nucleus are distinct: first
-    pixels of its inner half (more than half as deep as its deepest), then the others, each at random.
+    Nuclei are in random order, and each gets its first point before any gets a second. The points of a
+    nucleus are distinct: first random pixels of its inner half (more than half as deep as its deepest pixel),
+    then random other pixels.
     """
     labels = sequential(labels)
     flat, owner = object_pixels(labels)
@@ -173,7 +174,7 @@ def expert_points(labels: NDArray[np.integer], count: int, rng: np.random.Genera
 
 
 def nucleus_centres(maps: NDArray[np.float32], settings: CentreSettings) -> NDArray[np.int32]:
-    """(K, 2) y, x: one pixel for each nucleus, in reading order.
+    """Return (K, 2) y, x: one pixel for each nucleus, in reading order.
 
     ``maps`` (3, h, w) in 0..1 are foreground, centre and boundary, all high in the middle of a nucleus
     (``sac_wsi.model.points.target_maps``). The last two fall between nuclei that touch: each of their peaks
@@ -189,9 +190,9 @@ def nucleus_centres(maps: NDArray[np.float32], settings: CentreSettings) -> NDAr
 
 
 def neighbours(yx: NDArray[np.integer], k: int) -> NDArray[np.int32]:
-    """(K, k) positions in ``yx`` (K, 2) of the k nearest others, the nearest first; -1 where there are fewer.
+    """Return (K, k) positions in ``yx`` (K, 2) of the k nearest others, the nearest first; -1: no more.
 
-    Of centres equally far away the first in the list comes first.
+    Of centres at the same distance the first in the list comes first.
 
     >>> neighbours(np.array([[0, 0], [0, 5], [0, 1]]), 3).tolist()
     [[2, 1, -1], [2, 0, -1], [0, 1, -1]]
@@ -204,8 +205,8 @@ def neighbours(yx: NDArray[np.integer], k: int) -> NDArray[np.int32]:
     yx = np.asarray(yx, np.int64)
     tree = cKDTree(yx)
     farthest = np.asarray(tree.query(yx, [near + 1])[0])[:, 0]
-    # the tree breaks ties as it happens to be built: take all that tie for the last place, then sort.
-    # Squared distances are whole numbers, so half a square more than the last takes the ties and no other
+    # the tree orders ties by chance: take all centres that tie for the last place, then sort. Squared
+    # distances are whole numbers, so a radius of the last one plus 0.5 includes the ties and nothing else
     reach = np.sqrt(np.rint(farthest**2) + 0.5)
     most = int(np.max(tree.query_ball_point(yx, reach, return_length=True)))
     others = np.asarray(tree.query(yx, np.arange(1, most + 1))[1])

@@ -1,8 +1,8 @@
-"""What the prompter is trained to draw: three maps, all high in the middle of a nucleus.
+"""Target maps of the prompter: three maps, all high in the middle of a nucleus.
 
-They are made for ``sac_wsi.model.points.prompts.nucleus_centres``, which looks for peaks. Border pixels are
-at most half as deep as an inner pixel, so between two nuclei that touch there is a pass. The exception are
-nuclei that are all border, no more than two pixels wide: side by side they can be seen as one.
+``sac_wsi.model.points.prompts.nucleus_centres`` looks for peaks in them. Border pixels are at most half as
+deep as an inner pixel, so the maps fall between two touching nuclei. The exception are nuclei at most two
+pixels wide, which have border pixels only: two of them side by side can be found as one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def target_maps(labels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """(3, h, w) foreground, centre and boundary of a label map (h, w); all 0 on the background.
+    """Return (3, h, w) foreground, centre and boundary of a label map (h, w); all 0 on the background.
 
     foreground  1
     centre      1 at the object's centre (``label_centres``), falling evenly with the distance to 0 at the
                 object's farthest pixel
-    boundary    ``depth_px`` as a part of the object's deepest
+    boundary    ``depth_px`` divided by the largest depth of the object
 
     Touching objects and the edge of the map count as border. Labels may have gaps.
     """

@@ -1,4 +1,4 @@
-"""From what the user named to a segmenter that can run."""
+"""Make a segmenter from the model that the user named."""
 
 from __future__ import annotations
 
@@ -28,9 +28,14 @@ def choose_segmenter(
     device: str = "auto",
     precision: str = "auto",
 ) -> SacSegmenter:
-    """``model`` is a checkpoint's file, or its name in the models folder; or one of Meta's own files of SAM.
+    """Return the segmenter of a checkpoint.
 
-    ``changes`` go over its settings.
+    Args:
+        model: File of a checkpoint, its name in the models folder, or one of Meta's own files of SAM.
+        changes: Nested settings that replace those of the checkpoint.
+        sam_checkpoint: SAM file with the other weights, for a checkpoint with trained weights only.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``float32`` or ``bf16``.
     """
     path = find_checkpoint(model)
     header = sam_header(path) if path.suffix == ".pth" else read_header(path)
@@ -59,8 +64,8 @@ def find_checkpoint(model: str) -> Path:
         raise CheckpointError(f"The checkpoint {model} does not exist: check the path.")
     if model == RESEARCH_MODEL:
         raise ConfigError(
-            f"{RESEARCH_MODEL} is for non-commercial use only and no part of the installed package. Pass its "
-            f"file from a git checkout: --model sac_wsi/weights/research/{RESEARCH_MODEL}.safetensors"
+            f"{RESEARCH_MODEL} is for non-commercial use only and not part of the installed package. Pass "
+            f"its file from a git checkout: --model sac_wsi/weights/research/{RESEARCH_MODEL}.safetensors"
         )
     known = ["classical", *(file.stem for file in (*shipped_model_files(), *own_model_files()))]
     near = difflib.get_close_matches(model, known, n=1)
@@ -83,7 +88,7 @@ def _base(card: Card, sam_checkpoint: str) -> Path | None:
 
 
 def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with some of them changed.
+    """Return nested settings with some of them changed.
 
     >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 5}})
     {'a': 1, 'b': {'c': 5, 'd': 3}}

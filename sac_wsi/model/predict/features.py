@@ -1,8 +1,8 @@
-"""The networks over tiles: pixels in, embedding and maps out.
+"""Run the networks on tiles: pixels in, embedding and maps out.
 
-A kernel may choose another order of sums for another size of batch or number of threads, and a rerun that
-cuts the work elsewhere must find the same nuclei. So batches are of one size, filled up with empty tiles; and
-on a CPU a tile is the work of one thread, as many tiles at a time as there are threads.
+A kernel may sum in another order for another batch size or number of threads, and a rerun that divides the
+work differently must find the same nuclei. So all batches have the same size, filled up with empty tiles; and
+on a CPU one thread computes a tile, and as many tiles run at a time as there are threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 @contextmanager
 def one_thread() -> Iterator[int]:
-    """For each operation of torch's; yields how many there would be."""
+    """Use one thread for each operation of torch; yields the number of threads before."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -58,7 +58,7 @@ class Runner:
         return 1 if self.device == "cpu" else 4
 
     def map(self, work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
-        """``work`` on batches of the items, in order."""
+        """Apply ``work`` to batches of the items; return the results in order."""
         batches = [items[first : first + self.batch] for first in range(0, len(items), self.batch)]
         if self.device != "cpu":
             return [result for batch in batches for result in work(batch)]
@@ -77,9 +77,9 @@ def arithmetic(device: str, bf16: bool) -> AbstractContextManager[object]:
 
 @dataclass(frozen=True)
 class Features:
-    """What the networks say of one tile.
+    """Outputs of the networks for one tile.
 
-    embedding  (1, width, cells, cells), None where the prompter's maps are all that is asked for
+    embedding  (1, width, cells, cells), None if only the prompter's maps are needed
     maps       (M, tile, tile) probabilities, None without a prompter
     """
 
@@ -161,14 +161,14 @@ def _shifted(maps: Tensor, down: float, right: float) -> Tensor:
     """Shift maps, also by fractions of a pixel; pixels beyond the edge repeat it."""
     height, width = maps.shape[2:]
     place = maps.new_tensor([[[1, 0, -2 * right / width], [0, 1, -2 * down / height]]])
-    # positions in bf16 would be a whole pixel out
+    # positions in bf16 would be wrong by a whole pixel
     with torch.autocast(maps.device.type, enabled=False):
         grid = functional.affine_grid(place.expand(len(maps), -1, -1), list(maps.shape), align_corners=False)
         return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def foreground_logits(runner: Runner, features: Features) -> Tensor | None:
-    """Return (1, side, side) prompter logits if the model's masks correct them, else None."""
+    """Return (1, side, side) logits of the prompter if the model's masks correct them, else None."""
     if not runner.model.size.over_prompter:
         return None
     assert features.maps is not None
@@ -176,7 +176,7 @@ def foreground_logits(runner: Runner, features: Features) -> Tensor | None:
 
 
 def resolve(device: str, precision: str) -> tuple[str, str]:
-    """Replace ``auto``: CUDA if there is one, bf16 if the device computes in it."""
+    """Replace ``auto``: CUDA if there is a device, bf16 if the device computes in it."""
     has_cuda = torch.cuda.is_available()
     if device == "auto":
         device = "cuda" if has_cuda else "cpu"
@@ -188,8 +188,8 @@ def resolve(device: str, precision: str) -> tuple[str, str]:
 
 def _cpu_has_bf16() -> bool:
     """Return whether the CPU computes in bf16; on others bf16 is emulated and slower than float32."""
-    tell: Callable[[], Mapping[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
-    capabilities = tell()  # empty before torch 2.12
+    read: Callable[[], Mapping[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
+    capabilities = read()  # empty before torch 2.12
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 

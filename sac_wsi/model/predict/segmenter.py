@@ -1,4 +1,4 @@
-"""Any of the models as the engine wants it: RGB tiles in, nuclei in frame coordinates out."""
+"""Segment with a checkpoint: RGB tiles in, nuclei in frame coordinates out."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SacSegmenter:
-    """A checkpoint with the settings it is used with. Pickled to workers, which load the weights once each.
+    """A checkpoint and the settings to use it with. It is pickled to workers; each loads the weights once.
 
-    device, precision  what ``auto`` came to is part of the fingerprint: bf16 finds other nuclei
-    person             a person's points on the frame
+    device, precision  never ``auto``: they are part of the fingerprint, as bf16 finds other nuclei
+    person             the user's points on the frame
     """
 
     path: Path
@@ -48,7 +48,9 @@ class SacSegmenter:
         if size.family == "unet" and mode != "prompter":
             raise ConfigError(f"{self.name} is a U-Net alone: needed sac.mode=prompter, found {mode}.")
         if size.family == "sam" and self.settings.tta > 1:
-            raise ConfigError(f"{self.name} has no prompter, whose maps --tta averages: leave it out.")
+            raise ConfigError(
+                f"{self.name} has no prompter, and --tta averages the maps of one: leave it out."
+            )
         if size.family == "sam" and mode == "prompter":
             raise ConfigError(f"{self.name} has no prompter: pass --set sac.mode=semantic or instance.")
 
@@ -114,7 +116,7 @@ class SacSegmenter:
 
 @lru_cache(maxsize=1)
 def _runner(path: Path, identity: str, base: Path | None, device: str, precision: str) -> Runner:
-    """One model a process: every block of every slide uses it."""
+    """Load the model once per process, for every block of every slide."""
     model, header = load_model(path, base)
     if header.identity != identity:
         raise InputChanged(f"{path} was replaced while it was in use. Run the same command again.")

@@ -90,7 +90,7 @@ def test_even_areas_hold_no_nuclei(colour: tuple[int, int, int], noise: float) -
 
 
 @pytest.mark.parametrize("ink", [(30, 60, 200), (20, 20, 20), (15, 60, 120), (20, 140, 120)])
-def test_ink_does_not_become_a_carpet_of_nuclei(ink: tuple[int, int, int]) -> None:
+def test_ink_gives_no_nuclei(ink: tuple[int, int, int]) -> None:
     stroke = ndimage.gaussian_filter(np.abs(np.mgrid[:SIDE, :SIDE][0] - 128) < 60.0, 3, output=float)
     rgb = (1 - stroke[..., None]) * np.array(GLASS) + stroke[..., None] * np.array(ink)
     rgb += np.random.default_rng(2).normal(0, 4, rgb.shape)
@@ -112,7 +112,7 @@ def test_a_nucleus_has_the_same_bits_in_every_tile() -> None:
         assert column.tobytes() == inside[1].columns()[name].tobytes(), name
 
 
-def test_tiles_of_a_batch_do_not_meet() -> None:
+def test_tiles_of_a_batch_are_independent() -> None:
     tiles = [RgbTile(painted(grid_of_nuclei(), seed=s), Box(0, 0, SIDE, SIDE)) for s in (1, 2)]
     segmenter = ClassicalSegmenter()
     together = segmenter.segment(tiles)
@@ -150,7 +150,7 @@ def test_ink_has_no_haematoxylin() -> None:
     assert (haematoxylin(np.full((20, 20, 3), NUCLEUS, np.uint8), ClassicalSettings()) > 300).all()
 
 
-def test_the_fingerprint_tells_settings_apart() -> None:
+def test_the_fingerprint_depends_on_the_settings() -> None:
     settings = ClassicalSettings()
     one = ClassicalSegmenter(settings)
     assert one.fingerprint == pickle.loads(pickle.dumps(one)).fingerprint  # noqa: S301 (our own bytes)

@@ -33,7 +33,7 @@ def test_white_has_no_density() -> None:
 
 
 @pytest.mark.parametrize(("haematoxylin", "eosin"), [(0.4, 0.0), (0.0, 0.4), (0.5, 0.3), (0.05, 0.02)])
-def test_mixed_stains_are_told_apart(haematoxylin: float, eosin: float) -> None:
+def test_mixed_stains_are_separated(haematoxylin: float, eosin: float) -> None:
     density = stain_density(stained(haematoxylin, eosin)[None, None])
     np.testing.assert_allclose(density[0, 0], [haematoxylin, eosin], atol=0.006)
 

@@ -28,7 +28,7 @@ def card(make_model):
     )
 
 
-def test_what_is_saved_is_loaded(make_model, card, tmp_path):
+def test_loaded_weights_equal_saved_ones(make_model, card, tmp_path):
     model = make_model()
     digest = save_checkpoint(tmp_path / "m.safetensors", model, card)
     again, header = load_model(tmp_path / "m.safetensors")
@@ -55,7 +55,7 @@ def test_the_same_weights_are_the_same_bytes(make_model, card, tmp_path):
     assert load_model(tmp_path / "a")[0].state_dict()["image_encoder.pos_embed"].dtype == torch.float32
 
 
-def test_only_what_was_trained_over_the_file_of_sam(make_model, card, tmp_path):
+def test_a_checkpoint_of_trained_weights_needs_the_file_of_sam(make_model, card, tmp_path):
     torch.manual_seed(8)
     sam = build_sam("vit_nano", 64)
     torch.save(sam.state_dict(), tmp_path / "sam.pth")
@@ -137,13 +137,13 @@ def test_a_card_survives_its_json(card):
 
 
 @pytest.mark.parametrize(("before", "views"), [(False, 1), (True, 8)])
-def test_a_card_from_when_tta_was_a_switch(card, before, views):
+def test_older_cards_have_tta_true_or_false(card, before, views):
     values = json.loads(card.to_json())
     values["inference"]["tta"] = before
     assert card_from_json(json.dumps(values), "here").inference.tta == views
 
 
-def test_a_card_from_before_there_were_views(card):
+def test_older_cards_have_no_tta(card):
     values = json.loads(card.to_json())
     del values["inference"]["tta"]
     assert card_from_json(json.dumps(values), "here").inference.tta == 1
@@ -181,7 +181,7 @@ def test_renamed_settings_enter_hashes_under_their_first_names():
     assert (hashed["points"]["way"], hashed["centres"]["rise"]) == ("O", 0.07)
 
 
-def test_a_card_from_when_centres_had_thresholds(card):
+def test_older_cards_have_thresholds_of_centres(card):
     values = json.loads(card.to_json())
     values["inference"]["centres"] = {"foreground": 0.4, "centre": 0.5, "boundary": 0.5, "min_area_px": 8}
     assert card_from_json(json.dumps(values), "here").inference.centres == CentreSettings(foreground=0.4)
@@ -194,9 +194,9 @@ def test_a_card_that_contradicts_itself(card):
 
 def test_describe_of_a_file(make_model, card, tmp_path):
     save_checkpoint(tmp_path / "m.safetensors", make_model(), card)
-    told = describe(str(tmp_path / "m.safetensors"))
-    assert told["mpp"] == 0.25
-    assert told["training"]["licence"] == "CC0-1.0"
-    assert told["trainable"] > 0
+    described = describe(str(tmp_path / "m.safetensors"))
+    assert described["mpp"] == 0.25
+    assert described["training"]["licence"] == "CC0-1.0"
+    assert described["trainable"] > 0
     with pytest.raises(ConfigError, match="no model 'none'"):
         describe("none")

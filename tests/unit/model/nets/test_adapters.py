@@ -92,7 +92,7 @@ def test_adding_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, 0.01])
 def test_a_ratio_that_leaves_no_width_is_refused(ratio: float) -> None:
-    with pytest.raises(ConfigError, match=f"ratio {ratio}"):
+    with pytest.raises(ConfigError, match=f"ratio of the adapters is {ratio}"):
         add_adapters(encoder(), ratio)
 
 

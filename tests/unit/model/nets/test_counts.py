@@ -35,7 +35,7 @@ def test_every_family_can_be_built_with_every_encoder(family, encoder):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"family": "sacc"}, "family 'sacc'"),
         ({"encoder": "vit_x"}, "vit_b, vit_l, vit_h"),
@@ -43,6 +43,6 @@ def test_every_family_can_be_built_with_every_encoder(family, encoder):
         ({"tile_px": 0}, "multiple of 16"),
     ],
 )
-def test_sizes_that_cannot_be(wrong, told):
-    with pytest.raises(ConfigError, match=told):
+def test_sizes_that_cannot_be(wrong, message):
+    with pytest.raises(ConfigError, match=message):
         ModelSize(**{"encoder": "vit_b", **wrong})

@@ -30,8 +30,8 @@ SLIDE = SyntheticSlide(4, (SIDE, SIDE), density_per_mm2=16000, touching_fraction
 
 
 @pytest.fixture(scope="module")
-def knowing():
-    """An untrained SAC over a prompter that has learnt its three maps for some seconds."""
+def model_of_prompter():
+    """Return an untrained SAC over a prompter that was trained for some seconds."""
     torch.manual_seed(0)
     model = build_model(SIZE)
     rng = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def crop(slide):
 
 def found_by(model, mode, person=None, **settings):
     rgb, _ = crop(SLIDE)
-    runner = make_runner(copy.deepcopy(model), "cpu", "float32")  # which folds LoRA in
+    runner = make_runner(copy.deepcopy(model), "cpu", "float32")  # folds LoRA into the weights
     use = InferenceSettings(mode=mode, window_cells=0, **settings)
     tile = RgbTile(rgb, Box.of_shape(SLIDE.shape_yx))
     (nuclei,) = tile_nuclei(runner, use.in_pixels(0.5), person or PersonPoints(), [tile])
@@ -61,9 +61,9 @@ def found_by(model, mode, person=None, **settings):
 
 @pytest.mark.parametrize("mode", ["instance", "semantic"])
 @pytest.mark.parametrize("cut", [0.3, 0.5, 0.6])
-def test_before_it_learns_it_is_its_prompter(knowing, mode, cut):
-    expected = found_by(knowing, "prompter", mask_probability=cut)
-    found = found_by(knowing, mode, mask_probability=cut, nms_iou=1.0)
+def test_before_training_the_nuclei_are_those_of_the_prompter(model_of_prompter, mode, cut):
+    expected = found_by(model_of_prompter, "prompter", mask_probability=cut)
+    found = found_by(model_of_prompter, mode, mask_probability=cut, nms_iou=1.0)
     assert len(expected) > 6
     assert masks(found) == masks(expected)
 
@@ -72,9 +72,9 @@ def masks(nuclei):
     return {(*nuclei.box[i].tolist(), nuclei.mask(i).tobytes()) for i in range(len(nuclei))}
 
 
-def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
+def test_training_changes_all_new_parts_and_not_the_prompter(model_of_prompter):
     model = build_model(SIZE)
-    model.load_state_dict(knowing.state_dict())
+    model.load_state_dict(model_of_prompter.state_dict())
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith("prompter."))
     model.train().prompter.eval()
@@ -83,17 +83,17 @@ def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
     optimiser = torch.optim.AdamW(learns, lr=3e-3)
     batch = make_training_batch([crop(SLIDE)], 3, 0, 0, np.random.default_rng(0))
     settings = ObjectiveSettings(part="sac", nuclei=16, mask_loss="dice_ce")
-    told = []
+    history = []
     for _ in range(25):
         terms = loss_of(model, batch, settings, InferenceSettings(mode="instance").in_pixels(0.25))
         assert set(terms) == {"semantic", "iou", "instance"}
         optimiser.zero_grad()
         sum(terms.values()).backward()
         optimiser.step()
-        told.append({name: float(value.detach()) for name, value in terms.items()})
-    assert told[-1]["instance"] < told[0]["instance"]
-    assert told[-1]["iou"] < told[0]["iou"]
-    # the first step moves the answer only; after it everything has a slope
+        history.append({name: float(value.detach()) for name, value in terms.items()})
+    assert history[-1]["instance"] < history[0]["instance"]
+    assert history[-1]["iou"] < history[0]["iou"]
+    # the first step changes only the last layers; then all parts have a gradient
     slopes = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     for part in (
         "stem.",
@@ -105,17 +105,17 @@ def test_all_that_is_new_learns_and_the_prompter_stays(knowing):
     assert all(torch.equal(value, before[name]) for name, value in model.prompter.state_dict().items())
 
 
-def test_a_false_prompt_teaches_the_score_alone(knowing):
+def test_a_prompt_without_a_nucleus_trains_only_the_score(model_of_prompter):
     rgb, labels = crop(SLIDE)
     batch = make_training_batch([(rgb, np.zeros_like(labels))], 3, 0, 0, np.random.default_rng(0))
     settings = ObjectiveSettings(part="sac", nuclei=16)
-    terms = loss_of(knowing, batch, settings, InferenceSettings(mode="instance").in_pixels(0.25))
+    terms = loss_of(model_of_prompter, batch, settings, InferenceSettings(mode="instance").in_pixels(0.25))
     assert set(terms) == {"semantic", "iou"}
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_windows_and_owners_of_a_batch(knowing, bf16):
-    """An empty crop first: whose nucleus is whose, and where, must not get mixed up."""
+def test_windows_and_owners_of_a_batch(model_of_prompter, bf16):
+    """With an empty crop first, each nucleus still belongs to its own crop and window."""
     rgb, labels = crop(SLIDE)
     nothing = np.full_like(rgb, 255), np.zeros_like(labels)
     settings = ObjectiveSettings(part="sac", nuclei=64, mask_loss="dice_ce")
@@ -124,18 +124,18 @@ def test_windows_and_owners_of_a_batch(knowing, bf16):
     def terms(*crops):
         batch = make_training_batch(list(crops), 3, 0, 0, np.random.default_rng(0))
         with torch.inference_mode(), arithmetic("cpu", bf16):
-            told = loss_of(knowing, batch, settings, use.in_pixels(0.25))
-        return {name: float(value) for name, value in told.items()}
+            found = loss_of(model_of_prompter, batch, settings, use.in_pixels(0.25))
+        return {name: float(value) for name, value in found.items()}
 
     alone, second = terms((rgb, labels)), terms(nothing, (rgb, labels))
     assert second["instance"] == pytest.approx(alone["instance"], rel=0.02)
-    assert alone["instance"] < 1  # the prompter knows most of it
+    assert alone["instance"] < 1  # the prompter already finds most nuclei
 
 
-def test_a_nucleus_that_the_prompter_missed_is_asked_for_as_a_person_would(knowing):
+def test_a_nucleus_that_the_prompter_missed_gets_a_point(model_of_prompter):
     rgb, labels = crop(SLIDE)
-    images = knowing.normalise(torch.from_numpy(rgb)[None].permute(0, 3, 1, 2))
-    maps = knowing.maps(images).detach()
+    images = model_of_prompter.normalise(torch.from_numpy(rgb)[None].permute(0, 3, 1, 2))
+    maps = model_of_prompter.maps(images).detach()
     blind = labels == np.bincount(labels[labels > 0]).argmax()
     maps[0, :, torch.from_numpy(blind)] = -8
     truth = torch.from_numpy(labels)[None]
@@ -150,8 +150,8 @@ def test_a_nucleus_that_the_prompter_missed_is_asked_for_as_a_person_would(knowi
     assert met >= set(np.unique(labels[labels > 0]).tolist())
 
 
-def test_a_prompt_without_a_mask_prompt_takes_what_stands_for_none(knowing):
-    """One nucleus in all, and not on the first tile."""
+def test_a_prompt_without_a_mask_prompt_uses_the_embedding_for_none(model_of_prompter):
+    """There is one nucleus, on the second tile."""
     plain = build_model(replace(SIZE, over_prompter=False)).eval()
     rgb, labels = crop(SLIDE)
     one = np.where(labels == labels.max(), 1, 0).astype(np.int32)
@@ -179,30 +179,32 @@ def test_the_stem_averages_over_patches():
         torch.testing.assert_close(stem(features)[:, 0], expected)
 
 
-def test_what_another_nucleus_has_is_far_from_mine():
+def test_pixels_of_other_nuclei_have_low_logits():
     foreground = torch.tensor([[[3.0, 3.0, -1.0, 0.5]]])
     basins = torch.tensor([[[1, 2, 0, 2]]])
     prior = nucleus_prior(foreground, basins, torch.tensor([1, 2, 0]))
     assert prior[:, 0].tolist() == [[3.0, -5.0, -1.0, -2.5], [-5.0, 3.0, -1.0, 0.5], [-5.0, -5.0, -1.0, -2.5]]
 
 
-def test_it_can_be_kept(knowing, tmp_path):
+def test_a_checkpoint_of_it_gives_the_same_embedding(model_of_prompter, tmp_path):
     card = Card(name="over", size=SIZE, mpp=0.5, mpp_range=(0.2, 0.6), halo_um=4.0)
-    save_checkpoint(tmp_path / "m.safetensors", knowing, card)
+    save_checkpoint(tmp_path / "m.safetensors", model_of_prompter, card)
     model, header = load_model(tmp_path / "m.safetensors")
     assert header.card.size.over_prompter
     images = torch.randn(1, 3, SIDE, SIDE)
-    torch.testing.assert_close(model.encode(images), knowing.eval().encode(images))
+    torch.testing.assert_close(model.encode(images), model_of_prompter.eval().encode(images))
 
 
-def test_a_persons_click_is_a_prompt_too(knowing):
-    """Untrained, on a nucleus of the prompter's: that one, once."""
-    expected = found_by(knowing, "instance", nms_iou=1.0)
+def test_a_persons_click_is_a_prompt_too(model_of_prompter):
+    """A point on a nucleus of the prompter gives that nucleus once."""
+    expected = found_by(model_of_prompter, "instance", nms_iou=1.0)
     y, x = expected.anchor_yx[0].tolist()
-    clicked = found_by(knowing, "instance", PersonPoints(np.array([[y, x]], np.int32), np.ones(1, bool)))
+    clicked = found_by(
+        model_of_prompter, "instance", PersonPoints(np.array([[y, x]], np.int32), np.ones(1, bool))
+    )
     assert masks(clicked) == masks(expected)
 
 
-def test_only_a_sac_has_a_prompter_to_stand_on():
+def test_over_prompter_needs_family_sac():
     with pytest.raises(ConfigError, match="over_prompter goes with family sac"):
         ModelSize("sam-ft", "vit_nano", 64, over_prompter=True)

@@ -32,7 +32,7 @@ def test_the_maps_are_as_large_as_the_image(maps: int, size: tuple[int, int]) ->
         ((3, 32, 32), r"\(3, 32, 32\)"),
     ],
 )
-def test_a_wrong_input_is_told_what_is_needed(shape: tuple[int, ...], message: str) -> None:
+def test_the_message_for_a_wrong_input_says_what_is_needed(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         UNet(width=2)(torch.zeros(shape))
 
@@ -82,7 +82,7 @@ def test_a_tile_does_not_depend_on_its_batch() -> None:
 
 
 @pytest.mark.parametrize("maps", [1, 3])
-def test_folded_norms_say_the_same(maps):
+def test_folded_norms_give_the_same_logits(maps):
     unet = UNet(width=4, maps=maps).eval()
     for part in unet.modules():
         if isinstance(part, torch.nn.BatchNorm2d):

@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_named(sam):
     del state["mask_decoder.iou_token.weight"]
     state["mask_decoder.extra"] = torch.zeros(1)
     state["image_encoder.neck.0.weight"] = torch.zeros(3, 3)
-    with pytest.raises(CheckpointError) as told:
+    with pytest.raises(CheckpointError) as caught:
         load_sam(model, state, "x.pth")
     for word in (
         "x.pth",
@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_named(sam):
         "1 unexpected (mask_decoder.extra",
         "1 misshapen",
     ):
-        assert word in str(told.value)
+        assert word in str(caught.value)
 
 
 def test_nan_in_weights_is_refused(sam):

@@ -1,4 +1,4 @@
-"""Peaks against the definition: what stays of a relief when it is flooded from one step below."""
+"""Peaks against their definition by morphological reconstruction."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def reliefs(draw):
     return draw(arrays(np.int32, shape, elements=st.integers(0, 9))), draw(arrays(np.bool_, shape))
 
 
-def by_reconstruction(height, mask, least_rise):
-    """Regional maxima of the relief lowered by ``least_rise - 1`` and grown back under itself."""
+def by_reconstruction(height, mask, min_prominence):
+    """Regional maxima of the relief lowered by ``min_prominence - 1`` and grown back under itself."""
     height = np.pad(np.where(mask, height, FAR_BELOW), 1, constant_values=FAR_BELOW)
-    flat = reconstruction(height - (least_rise - 1), height).astype(int)
+    flat = reconstruction(height - (min_prominence - 1), height).astype(int)
     return (local_maxima(flat, connectivity=2) & (height > FAR_BELOW))[1:-1, 1:-1]
 
 
 @given(reliefs(), st.integers(1, 6))
-def test_peaks_are_the_extended_maxima(relief, least_rise):
-    found = peaks(*relief, least_rise)
-    expected = by_reconstruction(*relief, least_rise)
+def test_peaks_are_the_extended_maxima(relief, min_prominence):
+    found = peaks(*relief, min_prominence)
+    expected = by_reconstruction(*relief, min_prominence)
     np.testing.assert_array_equal(found > 0, expected)
     regions, count = ndimage.label(expected, EIGHT)
     assert found.max(initial=0) == count
@@ -41,9 +41,9 @@ def test_peaks_are_the_extended_maxima(relief, least_rise):
 
 
 @given(reliefs(), st.integers(1, 6))
-def test_labels_run_from_the_highest_peak_down(relief, least_rise):
+def test_labels_run_from_the_highest_peak_down(relief, min_prominence):
     height, _ = relief
-    found = peaks(*relief, least_rise)
+    found = peaks(*relief, min_prominence)
     tops = [height[found == label].max() for label in range(1, found.max(initial=0) + 1)]
     assert tops == sorted(tops, reverse=True)
 
@@ -54,8 +54,8 @@ def test_a_faint_nucleus_beside_a_clear_one_has_a_peak():
     assert peaks(row, row > 0, 12).max() == 1
 
 
-def test_what_cannot_be_meant_is_refused():
-    with pytest.raises(ValueError, match="least_rise is 0"):
+def test_impossible_arguments_are_refused():
+    with pytest.raises(ValueError, match="min_prominence is 0"):
         peaks(np.zeros((2, 2), np.int32), np.ones((2, 2), bool), 0)
     with pytest.raises(ValueError, match="needed one shape"):
         peaks(np.zeros((2, 2), np.int32), np.ones((2, 3), bool), 1)

@@ -153,7 +153,7 @@ def test_points_are_x_before_y_in_float32_and_join_in_order():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"mode": "o"}, "points.mode is 'o': needed O or R. Set sac.points.mode=O."),
         ({"tau": 1.0}, "points.tau is 1.0: needed at least 0 and below 1"),
@@ -166,20 +166,20 @@ def test_points_are_x_before_y_in_float32_and_join_in_order():
         ({"seed": -1}, "points.seed is -1"),
     ],
 )
-def test_wrong_point_settings_are_refused_by_name(wrong, told):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_point_settings_are_refused_by_name(wrong, message):
+    with pytest.raises(ConfigError, match=message):
         PointSettings(**wrong)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"foreground": -0.1}, "centres.foreground is -0.1"),
         ({"min_prominence": 0.0}, "centres.min_prominence is 0.0"),
     ],
 )
-def test_wrong_centre_settings_are_refused_by_name(wrong, told):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_centre_settings_are_refused_by_name(wrong, message):
+    with pytest.raises(ConfigError, match=message):
         CentreSettings(**wrong)
 
 
@@ -228,16 +228,20 @@ def test_two_experts_differ_and_one_repeats_itself():
     arrays(np.bool_, (12, 12)),
     st.floats(0.01, 0.5),
 )
-def test_nucleus_centres_are_on_the_foreground_one_for_each_peak_in_reading_order(depth, inside, rise):
+def test_nucleus_centres_are_on_the_foreground_one_for_each_peak_in_reading_order(
+    depth, inside, min_prominence
+):
     foreground = np.where(inside, np.float32(0.6), np.float32(0.5))  # on the threshold is not above it
-    found = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(min_prominence=rise))
+    found = nucleus_centres(
+        np.stack([foreground, depth, depth]), CentreSettings(min_prominence=min_prominence)
+    )
     assert found.dtype == np.int32
     assert inside[found[:, 0], found[:, 1]].all()
     assert found.tolist() == sorted(found.tolist())
     _, regions = ndimage.label(inside, np.ones((3, 3)))
     relief = ndimage.gaussian_filter(depth, _SMOOTH_PX, mode="nearest")
     height = np.rint(relief * _STEPS).astype(np.int32)
-    assert len(found) == peaks(height, inside, round(rise * _STEPS)).max(initial=0) >= regions
+    assert len(found) == peaks(height, inside, round(min_prominence * _STEPS)).max(initial=0) >= regions
     fewer = nucleus_centres(np.stack([foreground, depth, depth]), CentreSettings(min_prominence=1.0))
     assert len(fewer) == regions
 

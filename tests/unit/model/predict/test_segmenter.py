@@ -39,7 +39,7 @@ def make_segmenter(make_model, tmp_path):
 
 
 def pixels(height, width):
-    """Smooth enough for a random network to answer in regions."""
+    """Return smooth pixels, so that a network with random weights finds regions."""
     coarse = np.random.default_rng(height).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
     return coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
 
@@ -58,7 +58,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_tiles_answer_does_not_depend_on_its_companions(make_segmenter, mode):
+def test_nuclei_of_a_tile_do_not_depend_on_the_other_tiles(make_segmenter, mode):
     segmenter = make_segmenter(mode)
     tiles = [tile(), tile(64, 64), tile(128, 0, 40, 64)]
     together = segmenter.segment(tiles)
@@ -88,28 +88,28 @@ def test_shifting_a_tile_shifts_its_nuclei(make_segmenter):
 @pytest.mark.parametrize(
     "options", [{"negatives": 2}, {"box_round": True}, {"multimask": True}, {"window_cells": 4}]
 )
-def test_the_options_of_the_instance_way(make_segmenter, options):
+def test_options_of_the_instance_mode_change_the_nuclei(make_segmenter, options):
     at = tile()
     plain, other = (make_segmenter("instance", **some).segment([at])[0] for some in ({}, options))
     assert len(other)
     assert not same(plain, other)
 
 
-def test_prompts_at_once_do_not_show(make_segmenter):
+def test_nuclei_do_not_depend_on_prompts_at_once(make_segmenter):
     at = tile()
     few = make_segmenter("instance", prompts_at_once=2).segment([at])[0]
     many = make_segmenter("instance", prompts_at_once=64).segment([at])[0]
     np.testing.assert_array_equal(few.box, many.box)
 
 
-def test_without_prompts_the_instance_way_finds_nothing_and_the_semantic_way_decodes(make_segmenter):
+def test_without_prompts_instance_mode_finds_nothing_and_semantic_mode_decodes(make_segmenter):
     at = tile()
     assert len(make_segmenter("instance", family="sam").segment([at])[0]) == 0
     probability_above = make_segmenter("semantic", family="sam", mask_probability=0.0)
     assert len(probability_above.segment([at])[0]) == 1
 
 
-def test_a_persons_points_are_prompts_and_vetoes(make_segmenter):
+def test_positive_points_add_nuclei_and_negative_points_remove_them(make_segmenter):
     at = tile(100, 200)
     segmenter = make_segmenter("instance", family="sam")
     asked = segmenter.with_points(np.array([[130, 230]]), np.array([True]))
@@ -141,7 +141,7 @@ def test_a_click_on_a_nucleus_that_was_found_does_not_split_it():
     assert len(add_user_points(centre, np.array([[60, 60]], np.int32), maps)) == 2
 
 
-def test_a_click_is_a_seed_of_the_prompters_own_way(make_segmenter):
+def test_a_click_is_a_seed_in_prompter_mode(make_segmenter):
     segmenter, at = make_segmenter("prompter"), tile()
     plain = segmenter.segment([at])[0]
     large = int(np.argmax(plain.area_px))
@@ -151,7 +151,7 @@ def test_a_click_is_a_seed_of_the_prompters_own_way(make_segmenter):
     assert not same(plain, asked)
 
 
-def test_the_fingerprint_knows_the_card(make_segmenter):
+def test_the_fingerprint_depends_on_the_card(make_segmenter):
     segmenter = make_segmenter("instance")
     for change in ({"mpp": 0.4}, {"pixel_std": (1.0, 1.0, 1.0)}):
         header = replace(segmenter.header, card=replace(segmenter.header.card, **change))
@@ -159,28 +159,28 @@ def test_the_fingerprint_knows_the_card(make_segmenter):
     assert replace(segmenter, precision="bf16").fingerprint != segmenter.fingerprint
 
 
-def test_the_fingerprint_knows_weights_and_settings(make_segmenter):
+def test_the_fingerprint_depends_on_weights_and_settings(make_segmenter):
     segmenter = make_segmenter("instance")
     other = replace(segmenter, settings=replace(segmenter.settings, nms_iou=0.3))
     assert segmenter.fingerprint != other.fingerprint
     assert segmenter.fingerprint == make_segmenter("instance").fingerprint
 
 
-def test_a_tile_larger_than_the_models(make_segmenter):
+def test_a_tile_larger_than_those_of_the_model_is_refused(make_segmenter):
     with pytest.raises(ConfigError, match=r"65 x 64 pixels; this model takes 64"):
         make_segmenter("semantic").segment([tile(0, 0, 65, 64)])
 
 
-def test_ways_that_a_model_does_not_have(make_segmenter):
+def test_modes_that_a_model_does_not_have_are_refused(make_segmenter):
     with pytest.raises(ConfigError, match="U-Net alone"):
         make_segmenter("instance", family="unet")
     with pytest.raises(ConfigError, match="no prompter"):
         make_segmenter("prompter", family="sam")
 
 
-def test_cuda_where_there_is_none(make_segmenter):
+def test_cuda_without_a_device_is_refused(make_segmenter):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("there is a CUDA device")
     with pytest.raises(ConfigError, match="device is cuda"):
         replace(make_segmenter("semantic"), device="cuda").segment([tile()])
 
@@ -193,7 +193,7 @@ def test_bf16_finds_nearly_the_same(make_segmenter, mode):
     assert plain.area_px.sum() == pytest.approx(mixed.area_px.sum(), rel=0.1)
 
 
-def test_the_prompters_way_leaves_the_encoder_alone(make_segmenter, monkeypatch):
+def test_prompter_mode_does_not_run_the_encoder(make_segmenter, monkeypatch):
     segmenter = make_segmenter("prompter")
     expected = segmenter.segment([tile()])
     monkeypatch.setattr(SacModel, "_encode", None)
@@ -231,8 +231,8 @@ def test_two_views_are_a_tile_and_its_half_turn(make_model):
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("offset_yx", [(0.0, 0.0), (2.0, 0.0), (-1.0, -3.0)])
-def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeypatch, offset_yx, precision):
-    """However a tile is turned, such a model draws them as far up or to the left."""
+def test_views_of_a_model_trained_on_labels_with_an_offset(make_model, monkeypatch, offset_yx, precision):
+    """The offset of its maps is the same however a tile is turned."""
 
     def beside(self, images, embed=True):
         return TileFeatures(None, images[:, :1].roll([int(off) for off in offset_yx], (2, 3)))
@@ -240,8 +240,8 @@ def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeyp
     monkeypatch.setattr(SacModel, "forward_features", beside)
     runner, rgb = Runner(make_model(maps=1), "cpu", precision == "bf16"), pixels(64, 64)
     alone, averaged, blurred = (
-        features(runner, [rgb], InferenceSettings(mode="prompter", tta=views, label_offset_yx=told))[0].maps
-        for views, told in ((1, offset_yx), (8, offset_yx), (8, (0.0, 0.0)))
+        features(runner, [rgb], InferenceSettings(mode="prompter", tta=views, label_offset_yx=offset))[0].maps
+        for views, offset in ((1, offset_yx), (8, offset_yx), (8, (0.0, 0.0)))
     )
     inner = np.s_[:, 8:-8, 8:-8]
     np.testing.assert_allclose(averaged[inner], alone[inner], atol=1e-4)
@@ -249,19 +249,19 @@ def test_views_of_a_model_that_learnt_outlines_beside_nuclei(make_model, monkeyp
 
 
 @pytest.mark.parametrize("views", [0, 9])
-def test_views_that_there_are_not(views):
+def test_wrong_numbers_of_views_are_refused(views):
     with pytest.raises(ConfigError, match="needed at least 1 and at most 8"):
         InferenceSettings(tta=views)
 
 
-def test_averaged_maps_are_other_maps(make_segmenter):
+def test_averaged_maps_change_nuclei_and_fingerprint(make_segmenter):
     alone, averaged = make_segmenter("prompter"), make_segmenter("prompter", tta=8)
     assert alone.fingerprint != averaged.fingerprint
     assert not same(alone.segment([tile()])[0], averaged.segment([tile()])[0])
 
 
-def test_nuclei_part_at_the_boundary_maps_valley():
-    """The foreground says nothing of where two nuclei touch; the boundary map does."""
+def test_touching_nuclei_are_cut_along_the_valley_of_the_boundary_map():
+    """Only the boundary map shows where two nuclei touch."""
     maps = np.zeros((3, 20, 40), np.float32)
     maps[0, 4:16, 4:36] = 1
     maps[2, 4:16, 4:36] = 1
@@ -272,7 +272,7 @@ def test_nuclei_part_at_the_boundary_maps_valley():
     assert sorted(found.box[:, 1].tolist()) in ([4, 11], [4, 12])
 
 
-def test_unsure_nuclei_are_left_out_by_their_probability():
+def test_nuclei_of_low_probability_are_left_out():
     maps = np.zeros((3, 20, 40), np.float32)
     maps[0, 4:12, 4:12], maps[0, 4:12, 24:32] = 0.9, 0.55
     seeds = np.array([[8, 8], [8, 28]], np.int32)
