@@ -75,15 +75,13 @@ def join(first: Path, second: Path, path: Path) -> None:
         raise CheckpointError(
             f"{first} was made for {one.mpp} and {second} for {other.mpp} µm per pixel: needed the same."
         )
-    if (one.pixel_mean, one.pixel_std, one.size.prompter.maps) != (
-        other.pixel_mean,
-        other.pixel_std,
-        other.size.prompter.maps,
-    ):
+    maps = (one.size.prompter.maps, other.size.prompter.maps)
+    if maps[0] != maps[1]:
         raise CheckpointError(
-            f"{first} and {second} have different normalisation or maps "
-            f"({one.size.prompter.maps} and {other.size.prompter.maps}): needed two that agree."
+            f"{first} and {second} have different maps ({maps[0]} and {maps[1]}): needed the same number."
         )
+    if (one.pixel_mean, one.pixel_std) != (other.pixel_mean, other.pixel_std):
+        raise CheckpointError(f"{first} and {second} have different normalisations: needed the same one.")
     width = one.size.prompter.width + other.size.prompter.width
     size = ModelSize("unet", tile_px=one.size.tile_px, prompter=PrompterSize(width, one.size.prompter.maps))
     model = build_model(size)

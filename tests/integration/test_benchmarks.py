@@ -15,11 +15,20 @@ def run(*args):
     return subprocess.run([sys.executable, *args], capture_output=True, text=True, check=False, cwd=FOLDER)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_loads(script):
-    done = run(script, "--help")
+HELP_OF_ALL = """
+import contextlib, runpy, sys
+for script in sys.argv[1:]:
+    sys.argv = [script, "--help"]
+    with contextlib.suppress(SystemExit):
+        runpy.run_path(script, run_name="__main__")
+"""
+"""One process for all scripts: torch and numba are imported once."""
+
+
+def test_every_script_loads():
+    done = run("-c", HELP_OF_ALL, *SCRIPTS)
     assert done.returncode == 0, done.stderr
-    assert script in done.stdout
+    assert [script for script in SCRIPTS if f"usage: {script}" not in done.stdout] == []
 
 
 @pytest.mark.long

@@ -626,6 +626,7 @@ def test_export_of_a_damaged_store(sac, work, damage):
     exported.refused("n.zarr", code=1)
 
 
+@pytest.mark.long  # .ci/run runs the demo as the README says
 def test_demo(sac, tmp_path):
     sac("demo", "--out", "demo", cwd=tmp_path, timeout=300).went_well()
     made = {p.name for p in (tmp_path / "demo").iterdir()}

@@ -70,7 +70,7 @@ def test_the_pyramid_is_valid_for_both_validators_and_reads_back(run):
     assert (half == base[::2, ::2]).all()
 
 
-@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
 @given(st.integers(1, 7), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_blocks_and_order_do_not_change_the_result(
     run, slide_file, synthetic, tmp_path_factory, block_tiles, jitter, random
