@@ -165,4 +165,4 @@ def verify_model(model: str) -> None:
         click.echo(finding)
     if findings:
         raise click.exceptions.Exit(1)
-    click.echo(f"{path}: all well")
+    click.echo(f"{path}: no problems found")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset
+from sac_wsi.reproduce.experiment import DATASET_NAMES, Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from sac_wsi.datasets.check import check_dataset
 from sac_wsi.datasets.images import Images
 from sac_wsi.datasets.sample import DataSet
 from sac_wsi.reproduce.audit import SplitAudit, audit_from_report
-from sac_wsi.reproduce.runs import Dataset
+from sac_wsi.reproduce.experiment import Dataset
 from sac_wsi.reproduce.training_config import with_place
 from sac_wsi.train.source import Source, open_source
 

@@ -112,7 +112,7 @@ def csv_text(table: ResultTable) -> str:
     """Return the table as CSV, scores in per cent. There is a ``paper_`` column if the paper has numbers."""
     facts = list(table.rows[0].facts)
     numbers = [name for column in table.columns for name in _csv_names(column)]
-    lines = [["row", "status", "told", *facts, *numbers, "footnotes", "warning"]]
+    lines = [["row", "status", "reason", *facts, *numbers, "footnotes", "warning"]]
     for row in table.rows:
         values = [_csv_number(value) for column in table.columns for value in _csv_values(row, column)]
         marks = " ".join(map(str, row.marks))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sac_wsi.errors import RequestError
-from sac_wsi.reproduce.runs import DATASET_NAMES, Dataset, Run
+from sac_wsi.reproduce.experiment import DATASET_NAMES, Dataset, Experiment
 
 if TYPE_CHECKING:
     from sac_wsi.reproduce.scale import Scale
@@ -58,14 +58,14 @@ class Inputs:
         return Available(self.sam.keys(), self.data.keys())
 
 
-def missing_inputs(run: Run, scale: Scale, given: Available) -> str:
+def missing_inputs(run: Experiment, scale: Scale, given: Available) -> str:
     """Return what the user must still pass for a run, or "" if nothing is missing.
 
     At small scale nothing is missing: encoders start from random weights, and synthetic images replace a
     dataset.
 
     >>> from sac_wsi.reproduce.scale import PAPER_SCALE
-    >>> missing_inputs(Run("dsb", "sam", experts=1), PAPER_SCALE, Available(data={"dsb"}))
+    >>> missing_inputs(Experiment("dsb", "sam", experts=1), PAPER_SCALE, Available(data={"dsb"}))
     'needs sam_vit_h: pass --sam-checkpoint FILE'
     """
     if not scale.from_sam:

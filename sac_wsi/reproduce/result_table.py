@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sac_wsi.reproduce.experiment import DATASET_NAMES
 from sac_wsi.reproduce.footnotes import FOOTNOTES, numbered
-from sac_wsi.reproduce.runs import DATASET_NAMES
 
 if TYPE_CHECKING:
     from sac_wsi.evaluate.metrics import Scores

@@ -13,10 +13,10 @@ from sac_wsi.model.predict.choose import choose_segmenter, merged
 from sac_wsi.model.predict.features import one_thread
 from sac_wsi.reproduce.audit import SplitAudit
 from sac_wsi.reproduce.dataset_images import DatasetImages, audit_split, open_dataset_images
+from sac_wsi.reproduce.experiment import Dataset, Experiment
 from sac_wsi.reproduce.history import read_history
 from sac_wsi.reproduce.inputs import Inputs, missing_inputs
 from sac_wsi.reproduce.results import RunResult
-from sac_wsi.reproduce.runs import Dataset, Run
 from sac_wsi.reproduce.scale import Scale
 from sac_wsi.reproduce.train_run import refuse_changed_run, train_run
 from sac_wsi.reproduce.training_config import data_settings, inference, model_mpp, train_config
@@ -83,12 +83,12 @@ class RowRunner:
         with nullcontext() if self.scale.from_sam else one_thread():
             return self._train_and_score(row.run) if row.run.learns else self._score_sam(row.run)
 
-    def _score_sam(self, run: Run) -> RunResult:
+    def _score_sam(self, run: Experiment) -> RunResult:
         weights = self._sam(run)
         settings = merged(asdict(inference(run)), self.changes.get("inference", {}))
         return RunResult(self._score(run, weights, settings), checkpoint=str(weights))
 
-    def _train_and_score(self, run: Run) -> RunResult:
+    def _train_and_score(self, run: Experiment) -> RunResult:
         config = self._config(run)
         with self.callbacks.learning(run.name) as listener:
             weights = train_run(config, self._set(run.dataset).source, listener)
@@ -127,16 +127,16 @@ class RowRunner:
             )
         return self._sets[dataset]
 
-    def _config(self, run: Run) -> TrainConfig:
+    def _config(self, run: Experiment) -> TrainConfig:
         return train_config(run, self.scale, self.inputs, self.out, self.changes)
 
-    def _sam(self, run: Run) -> Path:
+    def _sam(self, run: Experiment) -> Path:
         if self.scale.from_sam:
             return self.inputs.sam[run.encoder]
         path = self.out / run.name / "untrained.safetensors"
         return write_untrained(path, self.scale.size(run), model_mpp(run.dataset, self.scale), inference(run))
 
-    def _score(self, run: Run, weights: Path, settings: Mapping[str, Any], base: str = "") -> Scores:
+    def _score(self, run: Experiment, weights: Path, settings: Mapping[str, Any], base: str = "") -> Scores:
         opened = self._set(run.dataset)
         segmenter = choose_segmenter(str(weights), settings, sam_checkpoint=base)
         with self.callbacks.images(f"score {run.name}", len(opened.tested)) as on_image:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sac_wsi.model.nets.sizes import Family
+from sac_wsi.reproduce.experiment import Dataset, Experiment, MaskLoss, Selection
 from sac_wsi.reproduce.paper import paper_tables
-from sac_wsi.reproduce.runs import Dataset, MaskLoss, Run, Selection
 
 Reading = Literal["", "by its numbers", "as named"]
 Shows = Literal["scores", "curves", "parameters"]
@@ -33,7 +33,7 @@ class Row:
 
     name: str
     paper: Mapping[str, float | None]
-    run: Run | None = None
+    run: Experiment | None = None
     counted: Family | None = None
     notes: tuple[str, ...] = ()
     reading: Reading = ""
@@ -79,20 +79,20 @@ def make_run(
     way: Selection = "R",
     encoder: str = "vit_h",
     mask_loss: MaskLoss = "focal_dice",
-) -> Run:
+) -> Experiment:
     """Return a run; settings that its family does not have are left empty."""
     chosen = way if points else ""
-    return Run(
+    return Experiment(
         dataset, family, encoder, chosen, points, experts, "" if family in ("sam", "unet") else mask_loss
     )
 
 
-def unet(dataset: Dataset) -> Run:
+def unet(dataset: Dataset) -> Experiment:
     """Return the run of the U-Net alone."""
     return make_run(dataset, "unet", encoder="")
 
 
-def run_named(name: str, dataset: Dataset) -> Run:
+def run_named(name: str, dataset: Dataset) -> Experiment:
     """Return the run of a full name such as "SAM-FT 1-point 3-expert"."""
     found = _PROMPTED.fullmatch(name)
     if found is None:
@@ -107,7 +107,7 @@ def run_named(name: str, dataset: Dataset) -> Run:
 def rows_of(
     table: int,
     dataset: Dataset,
-    runs: Mapping[str, Run],
+    runs: Mapping[str, Experiment],
     notes: Mapping[str, tuple[str, ...]],
     prefix: str = "",
 ) -> tuple[Row, ...]:
@@ -128,7 +128,7 @@ def rows_of(
     )
 
 
-def add_second_reading(rows: tuple[Row, ...], as_named: Mapping[str, Run]) -> tuple[Row, ...]:
+def add_second_reading(rows: tuple[Row, ...], as_named: Mapping[str, Experiment]) -> tuple[Row, ...]:
     """Add a second row after each row whose name and numbers belong to different runs."""
     found: list[Row] = []
     for row in rows:

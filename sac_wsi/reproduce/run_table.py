@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from sac_wsi.errors import SacWsiError, WriteError
 from sac_wsi.reproduce.audit import SplitAudit
+from sac_wsi.reproduce.experiment import Dataset, Experiment
 from sac_wsi.reproduce.inputs import Available, missing_inputs
 from sac_wsi.reproduce.results import ParameterCounts, RunResult, RunRow, count_parameters
 from sac_wsi.reproduce.rows import Row, Target
-from sac_wsi.reproduce.runs import Dataset, Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, Scale
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Reproduction:
 class RunCache:
     """Results by run. Pass it from one table to the next, so that no run is repeated."""
 
-    by_run: dict[Run, RunResult] = field(default_factory=dict)
+    by_run: dict[Experiment, RunResult] = field(default_factory=dict)
 
 
 def run_table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize, paper_size
 
 if TYPE_CHECKING:
-    from sac_wsi.reproduce.runs import Run
+    from sac_wsi.reproduce.experiment import Experiment
 
 SMALL_WARNING = (
     "SCALE SMALL: THESE NUMBERS MEAN NOTHING. A tiny encoder was trained from random weights for a few "
@@ -49,11 +49,11 @@ class Scale:
         """Whether encoders start from Meta's weights."""
         return not self.encoder
 
-    def of(self, run: Run) -> Run:
+    def of(self, run: Experiment) -> Experiment:
         """Return the run at this scale."""
         return replace(run, encoder=self.encoder) if self.encoder and run.encoder else run
 
-    def size(self, run: Run) -> ModelSize:
+    def size(self, run: Experiment) -> ModelSize:
         """Return the size of a run's model."""
         size = paper_size(run.family, self.encoder or run.encoder or "vit_h")
         return replace(

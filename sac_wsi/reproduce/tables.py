@@ -16,7 +16,7 @@ from sac_wsi.reproduce.rows import Row, Target, add_second_reading, make_run, ro
 
 if TYPE_CHECKING:
     from sac_wsi.model.nets.sizes import Family
-    from sac_wsi.reproduce.runs import Dataset
+    from sac_wsi.reproduce.experiment import Dataset
 
 _SAC = run_named("LoRA 1-point 0-expert", "monuseg")
 _TRAINED = ("measures", "recipe", "prompts", "way")

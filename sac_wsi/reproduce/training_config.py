@@ -1,4 +1,4 @@
-"""The training config of a run. ``Run`` holds what the paper says; what it leaves open is chosen here.
+"""The training config of a run. ``Experiment`` holds what the paper says; what it leaves open is chosen here.
 
 Learning rate, batch and epochs are those of configs/train/sac_*.yaml for all rows with an encoder. The U-Net
 starts from random weights and uses smaller crops and larger batches. No run ends before the paper's 30
@@ -21,8 +21,8 @@ from sac_wsi.train.config import DataSettings, ObjectiveSettings, ScheduleSettin
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sac_wsi.reproduce.experiment import Dataset, Experiment
     from sac_wsi.reproduce.inputs import Inputs, Place
-    from sac_wsi.reproduce.runs import Dataset, Run
     from sac_wsi.reproduce.scale import Scale
 
 MPP: dict[Dataset, float] = {"monuseg": 0.25, "dsb": 0.25, "glas": 0.62}
@@ -58,7 +58,7 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def train_config(
-    run: Run, scale: Scale, inputs: Inputs, out: Path, changes: Mapping[str, Any]
+    run: Experiment, scale: Scale, inputs: Inputs, out: Path, changes: Mapping[str, Any]
 ) -> TrainConfig:
     """Return the config of a run that is trained; ``out`` is the folder of all runs at this scale."""
     mpp = model_mpp(run.dataset, scale)
@@ -96,7 +96,7 @@ def halo_um(tile_px: int, mpp: float) -> float:
     return mpp * max(8, tile_px // 16)
 
 
-def inference(run: Run) -> InferenceSettings:
+def inference(run: Experiment) -> InferenceSettings:
     """Return the inference settings. The paper scores the whole foreground, so small pieces are kept."""
     return InferenceSettings(
         mode="prompter" if run.family == "unet" else "semantic",
@@ -120,7 +120,7 @@ def with_place(settings: DataSettings, place: Place | None) -> DataSettings:
     return build(DataSettings, values, "data.")
 
 
-def _objective(run: Run) -> ObjectiveSettings:
+def _objective(run: Experiment) -> ObjectiveSettings:
     if run.family == "unet":
         return ObjectiveSettings(part="prompter", nuclei=0)
     return ObjectiveSettings(
@@ -132,7 +132,7 @@ def _objective(run: Run) -> ObjectiveSettings:
     )
 
 
-def _schedule(run: Run, scale: Scale) -> ScheduleSettings:
+def _schedule(run: Experiment, scale: Scale) -> ScheduleSettings:
     if scale.steps:
         steps = max(1, scale.steps // _SMALL_EPOCHS)
         return ScheduleSettings(epochs=_SMALL_EPOCHS, epoch_steps=steps, batch=2, warmup_steps=1, ema=0.5)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
+from sac_wsi.settings.checks import check_range
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,9 @@ def make_grid(
     settings = settings.resolved()
     assert settings.tile_px is not None
     assert settings.halo_um is not None
-    if settings.halo_um <= 0:
-        raise ConfigError(f"{names.halo_um} is {settings.halo_um}: needed more than 0.")
-    if settings.tolerance_px < 0:
-        raise ConfigError(f"grid.tolerance_px is {settings.tolerance_px}: needed 0 or more.")
-    if settings.block_tiles < 1:
-        raise ConfigError(f"grid.block_tiles is {settings.block_tiles}: needed 1 or more.")
+    check_range(names.halo_um, settings.halo_um, above=0)
+    check_range("grid.tolerance_px", settings.tolerance_px, at_least=0)
+    check_range("grid.block_tiles", settings.block_tiles, at_least=1)
     halo_px = math.ceil(settings.halo_um / frame_mpp)
     core_px = settings.tile_px - 2 * halo_px
     least_px = 2 * settings.tolerance_px + 16

@@ -54,7 +54,7 @@ class VerifyReport:
         """The result in one line."""
         checked = f"{self.run}: {self.nuclei:,} nuclei, checked {', '.join(self.checked)}"
         wrong = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
-        return f"{checked}: {'all well' if self.ok else wrong}"
+        return f"{checked}: {'no problems found' if self.ok else wrong}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""

@@ -52,12 +52,12 @@ def test_json(sac, work):
 
 def test_table(sac, work):
     done = sac(*FOLDERS, "--objects", cwd=work).went_well()
-    told = sac(*FOLDERS, "--objects", "--json", cwd=work).json
+    output = sac(*FOLDERS, "--objects", "--json", cwd=work).json
     assert "3 images, 33 true nuclei, 22 predicted" in done.out
     rows = dict(re.findall(r"^(\w+) +([\d.]+)   [\d.]+ to [\d.]+$", done.out, re.MULTILINE))
     assert list(rows) == [*MEASURES, "f1_pooled", "object_f1", "object_dice", "object_hausdorff_px"]
-    assert float(rows["aji"]) == pytest.approx(told["mean"]["aji"], abs=1e-4)
-    assert float(rows["object_dice"]) == pytest.approx(told["objects"]["mean"]["dice"], abs=1e-4)
+    assert float(rows["aji"]) == pytest.approx(output["mean"]["aji"], abs=1e-4)
+    assert float(rows["object_dice"]) == pytest.approx(output["objects"]["mean"]["dice"], abs=1e-4)
 
 
 def test_one_image_and_nothing_found(sac, work):
@@ -109,6 +109,6 @@ def test_labels_that_segment_wrote(sac, tmp_path):
         (tmp_path / folder).mkdir()
     outs = ("--out", "pred/n.tif", "--out", "truth/n.png")
     sac("segment", "slide.tiff", *outs, "--tissue", "none", cwd=tmp_path).went_well()
-    told = sac(*FOLDERS, "--json", cwd=tmp_path).went_well().json
-    assert set(told["mean"].values()) == {1}
-    assert told["images"][0]["truth_nuclei"] > 10
+    output = sac(*FOLDERS, "--json", cwd=tmp_path).went_well().json
+    assert set(output["mean"].values()) == {1}
+    assert output["images"][0]["truth_nuclei"] > 10

@@ -75,10 +75,10 @@ def test_settings_reach_the_model_and_the_data(data, model):
 
 def test_a_bad_image_is_named_or_left_out(data, model, tmp_path):
     (tmp_path / "images" / "1.png").write_bytes(b"broken")
-    told = ("--model", model, "--data", data, "--part", "all", "--json")
+    arguments = ("--model", model, "--data", data, "--part", "all", "--json")
     with pytest.raises(DataError, match=r"1\.png"):
-        evaluate(*told)
-    result = CliRunner().invoke(command, [str(a) for a in (*told, "--skip-bad")])
+        evaluate(*arguments)
+    result = CliRunner().invoke(command, [str(a) for a in (*arguments, "--skip-bad")])
     assert "left out" in result.stderr
     assert len(json.loads(result.stdout)["images"]) == 4
 

@@ -315,4 +315,4 @@ def test_verify(tiny, monkeypatch, tmp_path):
     done = tiny(["verify", "bad"])
     assert (done.exit_code, done.stdout.splitlines()) == (1, findings)
     done = tiny(["verify", "good"])
-    assert (done.exit_code, done.stdout) == (0, "good: all well\n")
+    assert (done.exit_code, done.stdout) == (0, "good: no problems found\n")

@@ -19,11 +19,11 @@ from sac_wsi.errors import DataError, InputChanged, RequestError
 from sac_wsi.model.checkpoint.file import read_header
 from sac_wsi.model.nets.sam import build_sam
 from sac_wsi.model.predict.features import one_thread
+from sac_wsi.reproduce.experiment import Experiment
 from sac_wsi.reproduce.inputs import Inputs, places
 from sac_wsi.reproduce.paper import paper_tables
 from sac_wsi.reproduce.row_runner import RowRunner
 from sac_wsi.reproduce.rows import Row
-from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import Scale
 from sac_wsi.reproduce.tables import TARGETS
 from sac_wsi.reproduce.training_config import read_overrides
@@ -136,7 +136,7 @@ def test_killed_in_the_middle_it_goes_on(sac, tmp_path):
     assert 0 < len(events(done, "validation")) < 8
     assert (run / "finished.json").exists()
     assert not (run / "state.pt").exists()
-    assert [row["told"] for row in rows_of(tmp_path, "table7").values()] == [
+    assert [row["reason"] for row in rows_of(tmp_path, "table7").values()] == [
         *("", "the same run as ViT-B", "the same run as ViT-B")
     ]
 
@@ -221,7 +221,7 @@ def result(runner, run):
 def test_sam_is_scored_as_it_is(runner, tmp_path, monkeypatch):
     """Its checkpoint has the tile that SAM's has: 64 patches a side."""
     monkeypatch.setattr("sac_wsi.reproduce.scale.Scale.side_px", 512)
-    found = result(runner, Run("monuseg", "sam", "vit_nano", experts=2))
+    found = result(runner, Experiment("monuseg", "sam", "vit_nano", experts=2))
     assert found.checkpoint == str(tmp_path / "nano.pth")
     assert [image.name for image in found.scores.images] == ["a", "b", "c"]
     assert not found.dice_curve
@@ -229,7 +229,7 @@ def test_sam_is_scored_as_it_is(runner, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("family", ["sac", "msa", "sam-ft"])
 def test_over_weights_of_sam_what_the_paper_trains_is_trained(runner, tmp_path, family):
-    run = Run("monuseg", family, "vit_nano", "O", 3, 1, "focal_dice")
+    run = Experiment("monuseg", family, "vit_nano", "O", 3, 1, "focal_dice")
     found = result(runner, run)
     assert len(found.scores.images) == 3
     assert found.seconds_per_epoch is not None
@@ -244,7 +244,7 @@ def test_over_weights_of_sam_what_the_paper_trains_is_trained(runner, tmp_path, 
 
 def test_images_that_cannot_be_read(runner, tmp_path):
     (tmp_path / "test" / "images" / "b.png").write_bytes(b"no image")
-    run = Run("monuseg", "unet", "")
+    run = Experiment("monuseg", "unet", "")
     with pytest.raises(DataError, match=r"b\.png"):
         result(runner, run)
     left_out = []

@@ -162,9 +162,9 @@ def test_nothing_in_a_file_is_run(tmp_path):
 
 
 def test_an_array_that_claims_to_be_larger_than_its_file(tmp_path):
-    for told in (b"(99999999999, 999999), }", b"(16, 24), }"):
+    for shape in (b"(99999999999, 999999), }", b"(16, 24), }"):
         path = save(tmp_path / "a.npy")
-        path.write_bytes(path.read_bytes().replace(b"(15, 24), }".ljust(len(told)), told))
+        path.write_bytes(path.read_bytes().replace(b"(15, 24), }".ljust(len(shape)), shape))
         for source in (path, path.read_bytes()):
             with pytest.raises(RequestError, match="some bytes cannot be read"):
                 read_labels(source, ".npy", "some bytes")

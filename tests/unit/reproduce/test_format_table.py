@@ -64,7 +64,7 @@ def test_csv_is_for_machines(table_of):
     assert rows["DuAT"]["dataset"] == "dsb"
     not_run = read_csv(table_of("table2", available=Available()))["SAC 0-expert"]
     assert (not_run["status"], not_run["f1"]) == ("not run", "")
-    assert "pass --sam-checkpoint FILE" in not_run["told"]
+    assert "pass --sam-checkpoint FILE" in not_run["reason"]
 
 
 def test_small_scale_is_loud_in_every_form(table_of):

@@ -2,10 +2,10 @@ import pytest
 
 from sac_wsi.errors import SacWsiError, WriteError
 from sac_wsi.reproduce.audit import SplitAudit
+from sac_wsi.reproduce.experiment import Experiment
 from sac_wsi.reproduce.inputs import Available, missing_inputs
 from sac_wsi.reproduce.results import ParameterCounts, RunResult
 from sac_wsi.reproduce.run_table import RunCache, run_table
-from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS, target
 
@@ -36,7 +36,7 @@ def test_at_small_scale_nothing_is_needed_and_encoders_fall_together(trainer):
 
 
 def test_what_is_missing():
-    sac, unet = Run("dsb", "sac", "vit_l", mask_loss="focal_dice"), Run("dsb", "unet", "")
+    sac, unet = Experiment("dsb", "sac", "vit_l", mask_loss="focal_dice"), Experiment("dsb", "unet", "")
     assert missing_inputs(sac, PAPER_SCALE, Available()) == (
         "needs sam_vit_l: pass --sam-checkpoint FILE; needs DSB 2018: pass --data dsb=FOLDER"
     )

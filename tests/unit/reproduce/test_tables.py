@@ -6,15 +6,15 @@ from typing import get_args, get_type_hints
 import pytest
 
 from sac_wsi.errors import RequestError
+from sac_wsi.reproduce.experiment import Experiment, MaskLoss
 from sac_wsi.reproduce.footnotes import FOOTNOTES
 from sac_wsi.reproduce.paper import paper_tables
 from sac_wsi.reproduce.rows import run_named
-from sac_wsi.reproduce.runs import MaskLoss, Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS, target
 
 ASKED_FOR = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "figure4", "losses"]
-SAC = Run("monuseg", "sac", "vit_h", "R", 1, 0, "focal_dice")
+SAC = Experiment("monuseg", "sac", "vit_h", "R", 1, 0, "focal_dice")
 
 
 def row(name, label):
@@ -96,20 +96,32 @@ def test_one_run_has_one_set_of_numbers_or_a_footnote():
 @pytest.mark.parametrize(
     ("name", "label", "run"),
     [
-        ("table1", "U-Net", Run("monuseg", "unet", "")),
-        ("table1", "SAM 1-expert", Run("monuseg", "sam", experts=1)),
-        ("table2", "SAC 0-expert", Run("dsb", "sac", "vit_h", "R", 1, 0, "focal_dice")),
-        ("table3", "SAM 0-point 0-expert", Run("monuseg", "sam")),
-        ("table3", "MSA 3-point 3-expert", Run("monuseg", "msa", "vit_h", "R", 3, 3, "focal_dice")),
-        ("table4", "DSB: SAM-FT 0-point 3-expert", Run("dsb", "sam-ft", "vit_h", "", 0, 3, "focal_dice")),
-        ("table5", "O-256-point", Run("monuseg", "sam-ft", "vit_h", "O", 256, 0, "focal_dice")),
-        ("table5", "R-256-point (as named)", Run("monuseg", "sam-ft", "vit_h", "R", 256, 0, "focal_dice")),
-        ("table7", "ViT-B", Run("monuseg", "sac", "vit_b", "R", 1, 0, "focal_dice")),
-        ("table8", "SAC 0-expert", Run("glas", "sac", "vit_h", "R", 1, 0, "focal_dice")),
-        ("losses", "DiceCE", Run("monuseg", "sac", "vit_h", "R", 1, 0, "dice_ce")),
-        ("losses", "DiceCE as printed", Run("monuseg", "sac", "vit_h", "R", 1, 0, "dice_ce_as_printed")),
-        ("figure4", "SAM-FT", Run("monuseg", "sam-ft", "vit_h", "R", 1, 1, "focal_dice")),
-        ("figure4", "MSA", Run("monuseg", "msa", "vit_h", "", 0, 1, "focal_dice")),
+        ("table1", "U-Net", Experiment("monuseg", "unet", "")),
+        ("table1", "SAM 1-expert", Experiment("monuseg", "sam", experts=1)),
+        ("table2", "SAC 0-expert", Experiment("dsb", "sac", "vit_h", "R", 1, 0, "focal_dice")),
+        ("table3", "SAM 0-point 0-expert", Experiment("monuseg", "sam")),
+        ("table3", "MSA 3-point 3-expert", Experiment("monuseg", "msa", "vit_h", "R", 3, 3, "focal_dice")),
+        (
+            "table4",
+            "DSB: SAM-FT 0-point 3-expert",
+            Experiment("dsb", "sam-ft", "vit_h", "", 0, 3, "focal_dice"),
+        ),
+        ("table5", "O-256-point", Experiment("monuseg", "sam-ft", "vit_h", "O", 256, 0, "focal_dice")),
+        (
+            "table5",
+            "R-256-point (as named)",
+            Experiment("monuseg", "sam-ft", "vit_h", "R", 256, 0, "focal_dice"),
+        ),
+        ("table7", "ViT-B", Experiment("monuseg", "sac", "vit_b", "R", 1, 0, "focal_dice")),
+        ("table8", "SAC 0-expert", Experiment("glas", "sac", "vit_h", "R", 1, 0, "focal_dice")),
+        ("losses", "DiceCE", Experiment("monuseg", "sac", "vit_h", "R", 1, 0, "dice_ce")),
+        (
+            "losses",
+            "DiceCE as printed",
+            Experiment("monuseg", "sac", "vit_h", "R", 1, 0, "dice_ce_as_printed"),
+        ),
+        ("figure4", "SAM-FT", Experiment("monuseg", "sam-ft", "vit_h", "R", 1, 1, "focal_dice")),
+        ("figure4", "MSA", Experiment("monuseg", "msa", "vit_h", "", 0, 1, "focal_dice")),
     ],
 )
 def test_runs(name, label, run):
@@ -146,8 +158,8 @@ def test_each_run_has_one_spelling_only():
         {"family": "unet"},
         {"family": "sam"},
     ):
-        with pytest.raises(ValueError, match="Run"):
-            Run(**{"dataset": "dsb", "family": "sac", "mask_loss": "focal_dice", **wrong})
+        with pytest.raises(ValueError, match="Experiment"):
+            Experiment(**{"dataset": "dsb", "family": "sac", "mask_loss": "focal_dice", **wrong})
     with pytest.raises(ValueError, match="does not state its prompts"):
         run_named("SAC 0-expert", "dsb")
 
@@ -160,7 +172,7 @@ def test_names_of_runs_are_names_of_folders():
 
 
 def test_points():
-    points = Run("dsb", "sam-ft", "vit_h", "O", 256, 0, "focal_dice").point_settings(seed=3)
+    points = Experiment("dsb", "sam-ft", "vit_h", "O", 256, 0, "focal_dice").point_settings(seed=3)
     assert (points.mode, points.positive, points.negative, points.seed) == ("O", 256, 256, 3)
     assert run_named("LoRA 0-point 1-expert", "dsb").point_settings().positive == 0
 

@@ -6,8 +6,8 @@ import pytest
 
 from sac_wsi.errors import InputChanged, SacWsiError
 from sac_wsi.reproduce import train_run as module
+from sac_wsi.reproduce.experiment import Experiment
 from sac_wsi.reproduce.inputs import Inputs
-from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import SMALL_SCALE
 from sac_wsi.reproduce.train_run import finished_weights, refuse_changed_run, train_run
 from sac_wsi.reproduce.training_config import train_config
@@ -19,7 +19,7 @@ from sac_wsi.train.loop import TrainingResult
 from sac_wsi.train.run_folder import claim_folder
 
 SOURCE = SimpleNamespace(identity="these images")
-UNET = Run("monuseg", "unet", "")
+UNET = Experiment("monuseg", "unet", "")
 
 
 class Loop:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.reproduce.experiment import Experiment
 from sac_wsi.reproduce.inputs import Inputs, Place
-from sac_wsi.reproduce.runs import Run
 from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS
 from sac_wsi.reproduce.training_config import data_settings, read_overrides, train_config
@@ -22,7 +22,7 @@ INPUTS = Inputs(
     },
     sam={name: Path(f"/{name}.pth") for name in ("vit_b", "vit_l", "vit_h")},
 )
-SAC = Run("monuseg", "sac", "vit_h", "R", 1, 3, "dice_ce")
+SAC = Experiment("monuseg", "sac", "vit_h", "R", 1, 3, "dice_ce")
 
 
 def config(run, scale=PAPER_SCALE, inputs=INPUTS, *overrides):
@@ -54,13 +54,13 @@ def test_the_config_trains_what_the_row_says():
 
 
 def test_the_unet_is_the_prompter_alone():
-    made = config(Run("glas", "unet", ""))
+    made = config(Experiment("glas", "unet", ""))
     assert (made.objective.part, made.inference.mode, made.base) == ("prompter", "prompter", "")
     assert made.size.prompter.width == 32
 
 
 def test_rows_without_automatic_points_do_not_learn_from_them():
-    assert not config(Run("dsb", "sam-ft", "vit_h", "", 0, 1, "focal_dice")).objective.auto
+    assert not config(Experiment("dsb", "sam-ft", "vit_h", "", 0, 1, "focal_dice")).objective.auto
 
 
 @pytest.mark.parametrize("scale", [PAPER_SCALE, SMALL_SCALE], ids=["paper", "small"])
@@ -72,7 +72,7 @@ def test_every_run_has_a_config(scale, inputs):
 
 def test_images_are_brought_to_the_size_of_a_tile():
     assert config(SAC).mpp == 0.25
-    assert config(Run("glas", "unet", "")).mpp == 0.62
+    assert config(Experiment("glas", "unet", "")).mpp == 0.62
     assert {config(run).data.scale for run in learning_runs()} == {"fit"}
 
 

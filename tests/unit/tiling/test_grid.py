@@ -58,9 +58,9 @@ def test_neighbours_are_the_blocks_whose_masks_can_overlap():
     [
         (GridSettings(tile_px=64, halo_um=24), "grid.tile_px"),
         (GridSettings(halo_um=1.0, tolerance_px=4), "grid.halo_um"),
-        (GridSettings(halo_um=-1.0), "^grid.halo_um is -1.0: needed more than 0.$"),
-        (GridSettings(tolerance_px=-1), "^grid.tolerance_px is -1: needed 0 or more.$"),
-        (GridSettings(block_tiles=0), "^grid.block_tiles is 0: needed 1 or more.$"),
+        (GridSettings(halo_um=-1.0), "^grid.halo_um is -1.0: needed above 0.$"),
+        (GridSettings(tolerance_px=-1), "^grid.tolerance_px is -1: needed at least 0.$"),
+        (GridSettings(block_tiles=0), "^grid.block_tiles is 0: needed at least 1.$"),
     ],
 )
 def test_an_impossible_grid_is_refused(settings, message):

@@ -55,8 +55,8 @@ def report(tmp_path):
     """Writes a report and returns it parsed; ``text`` is its source."""
 
     def write(**changed):
-        told = {"title": "Training", "facts": {}, "curves": (), "scores": None, "images": (), **changed}
-        write_report(tmp_path / "report.html", **told)
+        contents = {"title": "Training", "facts": {}, "curves": (), "scores": None, "images": (), **changed}
+        write_report(tmp_path / "report.html", **contents)
         assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
         text = (tmp_path / "report.html").read_text(encoding="utf-8")
         page = Page(text)

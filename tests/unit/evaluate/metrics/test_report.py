@@ -51,17 +51,17 @@ def test_json():
         score_image(NUCLEI, NUCLEI, name="a", objects=True),
         score_missing(NUCLEI, name="b", objects=True),
     ]
-    told = json.loads(json.dumps(summarise(images, extra=["c.png"]).to_json(), allow_nan=False))
-    assert list(told["mean"]) == list(MEASURES)
-    assert set(told["mean"].values()) == {0.5}
-    assert told["f1_pooled"] == pytest.approx(2 / 3)
-    assert set(told["interval_95"]) == {*MEASURES, "f1_pooled"}
-    assert told["interval_95"]["aji"] == [0, 1]
-    assert told["missing"] == ["b"]
-    assert told["extra"] == ["c.png"]
-    assert told["objects"]["mean"] == {"f1": 0.5, "dice": 0.5, "hausdorff_px": 0}
-    assert told["objects"]["interval_95"]["hausdorff_px"] is None
-    first = told["images"][0]
+    report = json.loads(json.dumps(summarise(images, extra=["c.png"]).to_json(), allow_nan=False))
+    assert list(report["mean"]) == list(MEASURES)
+    assert set(report["mean"].values()) == {0.5}
+    assert report["f1_pooled"] == pytest.approx(2 / 3)
+    assert set(report["interval_95"]) == {*MEASURES, "f1_pooled"}
+    assert report["interval_95"]["aji"] == [0, 1]
+    assert report["missing"] == ["b"]
+    assert report["extra"] == ["c.png"]
+    assert report["objects"]["mean"] == {"f1": 0.5, "dice": 0.5, "hausdorff_px": 0}
+    assert report["objects"]["interval_95"]["hausdorff_px"] is None
+    first = report["images"][0]
     assert first["name"] == "a"
     assert {measure: first[measure] for measure in MEASURES} == dict.fromkeys(MEASURES, 1)
     assert (first["truth_px"], first["truth_nuclei"], first["missing"]) == (16, 2, False)

@@ -19,7 +19,7 @@ NOT_SAM: tuple[Family, ...] = ("unet",)
 
 
 @dataclass(frozen=True)
-class Run:
+class Experiment:
     """One model, trained and scored on one dataset with one kind of prompts.
 
     encoder    "" for the U-Net, which has none
@@ -60,7 +60,7 @@ class Run:
     def name(self) -> str:
         """The name of the run's folder.
 
-        >>> Run("monuseg", "sac", "vit_h", "R", 1, 3, "focal_dice").name
+        >>> Experiment("monuseg", "sac", "vit_h", "R", 1, 3, "focal_dice").name
         'monuseg-sac-vit_h-R1-expert3-focal_dice'
         """
         points = f"{self.way}{self.points}" if self.points else ""
