@@ -29,8 +29,8 @@ from torch import Tensor
 from sac_wsi import load_config, segment_slide
 from sac_wsi.model.checkpoint.file import load_model
 from sac_wsi.model.nets.lora import merge_lora
-from sac_wsi.model.nets.prompter import UNet
 from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.unet import UNet
 from sac_wsi.model.predict.choose import choose_segmenter
 from sac_wsi.model.predict.features import Runner
 from sac_wsi.model.predict.segmenter import SacSegmenter

@@ -27,7 +27,7 @@ from sac_wsi.train.cards import terms_of
 
 if TYPE_CHECKING:
     from sac_wsi.model.checkpoint.card import Card
-    from sac_wsi.model.nets.prompter import UNet
+    from sac_wsi.model.nets.unet import UNet
 
 State = dict[str, Tensor]
 

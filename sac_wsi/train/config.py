@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +17,6 @@ from sac_wsi.train.augment import AugmentSettings
 
 DataKind = Literal["synthetic", Layout]
 Part = Literal["prompter", "sac", "both"]
-SIDE_MULTIPLE = 16
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class DataSettings:
             validation images too; a slide to segment has no such labels.
         draw: "images": all images are drawn equally often. "pixels": an image of twice as many pixels is
             drawn twice as often.
+        shares: For a pack: part of the crops that comes from each data set, by its name; empty: ``draw``
+            decides alone.
         skip_bad: Continue without images that cannot be read.
         count: For synthetic images: number of training images; a quarter of it to validate on.
         side_px: For synthetic images: their side.
@@ -61,6 +63,7 @@ class DataSettings:
     scale: Literal["mpp", "as_is", "fit"] = "mpp"
     nucleus_um: float = 0.0
     draw: Literal["images", "pixels"] = "images"
+    shares: Mapping[str, float] = field(default_factory=dict)
     skip_bad: bool = False
     count: int = 16
     side_px: int = 256
@@ -70,6 +73,10 @@ class DataSettings:
         check_range("data.nucleus_um", self.nucleus_um, at_least=0)
         check_range("data.count", self.count, at_least=1)
         check_range("data.side_px", self.side_px, at_least=32)
+        for name, share in self.shares.items():
+            check_range(f"data.shares.{name}", share, above=0)
+        if self.shares and self.draw == "pixels":
+            raise ConfigError("data.shares and data.draw=pixels both decide what is drawn: leave out one.")
 
 
 @dataclass(frozen=True)
@@ -134,8 +141,6 @@ class ScheduleSettings:
         check_range("schedule.learning_rate", self.learning_rate, above=0)
         if self.clip_norm != math.inf:  # infinite: gradients are not clipped
             check_range("schedule.clip_norm", self.clip_norm, above=0)
-        if self.crop_px % SIDE_MULTIPLE:
-            raise ConfigError(f"schedule.crop_px is {self.crop_px}: needed a multiple of {SIDE_MULTIPLE}.")
 
     @property
     def bf16(self) -> bool:
@@ -228,6 +233,9 @@ class TrainConfig:
                 "objective.part is sac, and the prompter that it uses would stay random: needed start, a "
                 "checkpoint with a prompter, or objective.auto=false without size.over_prompter."
             )
+        step = self.size.prompter.side_multiple
+        if self.schedule.crop_px % step:
+            raise ConfigError(f"schedule.crop_px is {self.schedule.crop_px}: needed a multiple of {step}.")
         if self.schedule.crop_px and self.objective.part != "prompter":
             raise ConfigError(
                 f"schedule.crop_px is {self.schedule.crop_px}: only a prompter alone can be trained on "

@@ -6,8 +6,8 @@ on another number of devices, each of which makes its own share of every batch.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from skimage.measure import label
 
 from sac_wsi.datasets.images import Images, LabelledImage
-from sac_wsi.errors import DataError
+from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.train.augment import AugmentSettings, random_crop
 from sac_wsi.train.objective import TrainingBatch, make_training_batch
 
@@ -31,7 +31,7 @@ class BatchSampler:
         images: The images to draw from.
         batch_size: Crops of one batch, on all devices together.
         crop_px: Side of a crop.
-        maps: Number of target maps of the prompter, 1 or 3.
+        maps: Number of target maps of the prompter, 1, 3 or 5.
         experts: Expert points of one crop.
         nuclei: Single nuclei of one crop.
         seed: Seed of all random numbers.
@@ -78,6 +78,25 @@ class BatchSampler:
         """Return the number of pixels of each image at the model's resolution; this reads all images."""
         images = (self._read(index) for index in range(len(self.images)))
         return np.array([image.labels.size * image.zoom**2 for image in images])
+
+    def weighted_by_set(self, shares: Mapping[str, float]) -> BatchSampler:
+        """Return a sampler that takes these parts of the crops from the data sets of a pack.
+
+        Args:
+            shares: Part of each data set by its name; they are divided by their sum.
+
+        Raises:
+            ConfigError: A data set has no share, or a share has no data set.
+        """
+        names = [self.images.name(index).split("/")[0] for index in range(len(self.images))]
+        count = Counter(names)
+        if set(shares) != set(count):
+            raise ConfigError(
+                f"data.shares names {', '.join(shares)}; the training images are of {', '.join(count)}: "
+                "needed one share for each of these."
+            )
+        weights = np.array([shares[name] / count[name] for name in names])
+        return replace(self, sampling_weights=weights / weights.sum())
 
     def weighted_by_pixels(self) -> BatchSampler:
         """Return a sampler that draws an image of twice as many pixels twice as often."""

@@ -92,6 +92,8 @@ def _train_steps(
     sampler = _sampler(config, images, ranks, listener)
     if config.data.draw == "pixels":
         sampler = sampler.weighted_by_pixels()
+    if config.data.shares:
+        sampler = sampler.weighted_by_set(config.data.shares)
     epoch_steps = schedule.epoch_steps or _steps_in_epoch(config, sampler)
     steps, every = schedule.epochs * epoch_steps, schedule.validate_every * epoch_steps
     resumed, trained_on = (out / STATE).exists(), _identity(config, source)

@@ -82,6 +82,19 @@ def prompter_loss(logits: Tensor, target: Tensor) -> Tensor:
     return _cross_entropy(logits, target).mean(dim=(0, 2, 3)).sum()
 
 
+def offset_loss(offsets: Tensor, target: Tensor, inside: Tensor) -> Tensor:
+    """Return the mean distance between offsets (B, 2, H, W) over the pixels of nuclei, 0 if there are none.
+
+    Args:
+        offsets: Predicted offsets.
+        target: True offsets.
+        inside: (B, 1, H, W) 1 on nuclei, 0 elsewhere.
+    """
+    offsets, target = _wide(offsets, target)
+    apart = (offsets - target).abs().sum(dim=1, keepdim=True)
+    return (apart * inside).sum() / inside.sum().clamp(min=1)
+
+
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Return the cross-entropy per pixel; torch uses log-sigmoids, so it is finite for all finite logits."""
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -12,9 +12,16 @@ from torch import Tensor
 from sac_wsi.model.nets.decode import decode_locally, embed_prompts, window_corners, windows
 from sac_wsi.model.nets.over_prompter import cut, mask_prompt, nucleus_prior
 from sac_wsi.model.nets.sac import SacModel, TileFeatures, cell_px, to_tile
-from sac_wsi.model.points.prompts import PointSettings, expert_points, select
+from sac_wsi.model.points.prompts import PROBABILITY_MAPS, PointSettings, expert_points, select
 from sac_wsi.model.points.target_maps import target_maps
-from sac_wsi.train.losses import dice_ce_as_printed, dice_ce_loss, dice_loss, prompter_loss, sam_loss
+from sac_wsi.train.losses import (
+    dice_ce_as_printed,
+    dice_ce_loss,
+    dice_loss,
+    offset_loss,
+    prompter_loss,
+    sam_loss,
+)
 from sac_wsi.train.nucleus_prompts import sample_nucleus_prompts
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ class TrainingBatch:
     Attributes:
         pixels: (B, side, side, 3) uint8.
         labels: (B, side, side) the true nuclei.
-        maps: (B, 1 or 3, side, side) targets of the prompter.
+        maps: (B, 1, 3 or 5, side, side) targets of the prompter.
         expert_xy: (B, E, 2) points of the semantic mask from the true labels.
         experts: (B, E) 1, or -1 where there is no such point.
         owner: (K,) index of the crop of each single nucleus.
@@ -70,7 +77,7 @@ def make_training_batch(
 
     Args:
         crops: Pixels (side, side, 3) and labels (side, side) of each crop.
-        maps: Number of target maps, 1 or 3.
+        maps: Number of target maps, 1, 3 or 5.
         experts: Expert points of each crop.
         nuclei: Single nuclei of each crop.
         rng: Source of all random numbers.
@@ -105,7 +112,7 @@ def make_training_batch(
 
 def _targets(truth: NDArray[np.int32], maps: int) -> NDArray[np.float32]:
     """Return the target maps (maps, h, w); the slow maps of depth and centres only if they are needed."""
-    return (truth > 0).astype(np.float32)[None] if maps == 1 else target_maps(truth)
+    return (truth > 0).astype(np.float32)[None] if maps == 1 else target_maps(truth, offsets=maps == 5)
 
 
 def loss_of(
@@ -124,7 +131,11 @@ def loss_of(
     terms: dict[str, Tensor] = {}
     if settings.part != "sac":
         assert features.prompter_logits is not None
-        terms["maps"] = prompter_loss(features.prompter_logits, batch.maps)
+        maps = features.prompter_logits[:, :PROBABILITY_MAPS]
+        terms["maps"] = prompter_loss(maps, batch.maps[:, :PROBABILITY_MAPS])
+        if features.prompter_logits.shape[1] > PROBABILITY_MAPS:
+            offsets = features.prompter_logits[:, PROBABILITY_MAPS:]
+            terms["offsets"] = offset_loss(offsets, batch.maps[:, PROBABILITY_MAPS:], batch.maps[:, :1])
         if settings.map_loss == "bce_dice":
             terms["maps_dice"] = dice_loss(features.prompter_logits[:, :1], batch.maps[:, :1])
     if settings.part != "prompter":

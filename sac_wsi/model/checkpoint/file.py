@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,8 +40,23 @@ class Header:
     def identity(self) -> str:
         """Hash of all that decides the nuclei of a tile: weights, sizes, resolution, normalisation."""
         card = self.card
-        parts = [self.sha256, card.base_sha256, asdict(card.size), card.mpp, card.pixel_mean, card.pixel_std]
+        parts = [
+            self.sha256,
+            card.base_sha256,
+            hashed_size(card.size),
+            card.mpp,
+            card.pixel_mean,
+            card.pixel_std,
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def hashed_size(size: ModelSize) -> dict[str, Any]:
+    """Return the sizes that enter hashes: those that a U-Net had before there was another prompter."""
+    sizes = asdict(size)
+    if sizes["prompter"]["kind"] == "unet":
+        del sizes["prompter"]["kind"]
+    return sizes
 
 
 def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:

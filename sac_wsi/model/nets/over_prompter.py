@@ -17,7 +17,7 @@ from torch.nn import functional
 from sac_wsi.model.nets.decode import UPSCALE, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from segment_anything.modeling import ImageEncoderViT, MaskDecoder
 
@@ -28,19 +28,19 @@ _FOREIGN = 2.0
 class Stem(nn.Module):
     """Project the features of the prompter's decoder to tokens of the encoder.
 
-    Features of a larger stride than the encoder's patches are left out, finer ones are averaged over a patch.
+    ``feature_widths`` are the channels of the features by their stride, the coarsest first. Features of a
+    larger stride than the encoder's patches are left out, finer ones are averaged over a patch.
     """
 
-    def __init__(self, prompter_width: int, patch_px: int, width: int) -> None:
+    def __init__(self, feature_widths: Mapping[int, int], patch_px: int, width: int) -> None:
         super().__init__()
-        self._strides = tuple(stride for stride in (8, 4, 2, 1) if stride <= patch_px)
+        self._strides = tuple(stride for stride in feature_widths if stride <= patch_px)
         self._patch_px = patch_px
-        self.project = nn.Conv2d(
-            sum(prompter_width * stride for stride in self._strides), width, kernel_size=1
-        )
+        into = sum(feature_widths[stride] for stride in self._strides)
+        self.project = nn.Conv2d(into, width, kernel_size=1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return (B, width, cells, cells) from the features at strides 8, 4, 2 and 1."""
+        """Return (B, width, cells, cells) from the prompter's features, the coarsest first."""
         used = features[-len(self._strides) :]
         pooled = [
             functional.avg_pool2d(each, self._patch_px // stride)

@@ -1,106 +1,24 @@
-"""The auto-prompt generator: the classic four-level U-Net, one logit map (or three) per image.
-
-It has batch norm, transposed convolutions with bias, and 3×3 convolutions without. With 32 filters in the
-first level and one map it has 7,763,041 parameters, as follows from the paper's Table 6.
-"""
+"""The auto-prompt generator, of either kind."""
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sac_wsi.errors import ConfigError
-from sac_wsi.model.points.prompts import MAP_NAMES
+from sac_wsi.model.nets.lite import LitePrompter
+from sac_wsi.model.nets.unet import UNet
 
-LEVELS = 4
-SIDE_MULTIPLE = 2**LEVELS
+if TYPE_CHECKING:
+    from sac_wsi.model.nets.sizes import PrompterSize
 
-
-class UNet(nn.Module):
-    """Map normalised pixels (B, 3, H, W) to logits (B, M, H, W); H and W are multiples of 16.
-
-    width  filters of the first level; each level below has twice as many
-    maps   1: foreground, as in the paper; 3: foreground, centre, boundary, for single nuclei
-    """
-
-    def __init__(self, width: int = 32, maps: int = 1) -> None:
-        if maps not in (1, len(MAP_NAMES)):
-            raise ConfigError(f"The prompter has {maps} maps; needed 1 or 3 ({', '.join(MAP_NAMES)}).")
-        if width < 1:
-            raise ConfigError(f"The prompter has {width} first filters; needed 1 or more.")
-        super().__init__()
-        widths = [width * 2**level for level in range(LEVELS + 1)]
-        self.down = nn.ModuleList(_double_convolution(into, out) for into, out in pairwise([3, *widths]))
-        self.pool = nn.MaxPool2d(2)
-        up = widths[::-1]
-        self.upsample = nn.ModuleList(
-            nn.ConvTranspose2d(into, out, kernel_size=2, stride=2) for into, out in pairwise(up)
-        )
-        self.up = nn.ModuleList(_double_convolution(2 * out, out) for out in up[1:])
-        self.out = nn.Conv2d(width, maps, kernel_size=1)
-        self.apply(_initialise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the (B, maps, side, side) logits of normalised tiles."""
-        return self.with_features(x)[0]
-
-    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the logits and the features at strides 8, 4, 2 and 1 (stride x ``width`` channels)."""
-        _check(x)
-        skips, features = [], []
-        for block in self.down[:-1]:
-            x = block(x)
-            skips.append(x)
-            x = self.pool(x)
-        x = self.down[-1](x)
-        for upsample, block in zip(self.upsample, self.up, strict=True):
-            x = block(torch.cat((upsample(x), skips.pop()), dim=1))
-            features.append(x)
-        return self.out(x), features
+Prompter = UNet | LitePrompter
 
 
-def fold_norms(prompter: UNet) -> None:
-    """Fold each batch norm into the convolution before it, in place, for inference only."""
-    for block in (*prompter.down, *prompter.up):
-        assert isinstance(block, nn.Sequential)
-        for place, (layer, norm) in enumerate(pairwise(list(block))):
-            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                block[place], block[place + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-
-
-def _double_convolution(into: int, out: int) -> nn.Sequential:
-    # no bias: the batch norm that follows would take it out again
-    return nn.Sequential(
-        nn.Conv2d(into, out, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(out),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(out, out, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(out),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    elif isinstance(module, nn.ConvTranspose2d):
-        # with stride 2 and 2×2 weights each output pixel sums `into` terms. torch's own start counts
-        # otherwise and leaves the upsampled half of the input far weaker than the skip beside it
-        nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_channels))
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
-def _check(x: Tensor) -> None:
-    if x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(f"the prompter got an input of shape {tuple(x.shape)}; needed (B, 3, H, W)")
-    height, width = x.shape[2:]
-    if height % SIDE_MULTIPLE or width % SIDE_MULTIPLE:
-        raise ValueError(
-            f"the prompter got {height} x {width} pixels; needed multiples of {SIDE_MULTIPLE}: pad to "
-            f"{-height // SIDE_MULTIPLE * -SIDE_MULTIPLE} x {-width // SIDE_MULTIPLE * -SIDE_MULTIPLE}"
-        )
+def build_prompter(size: PrompterSize) -> Prompter:
+    """Build a prompter with random weights, laid out so that it is fast on a CPU."""
+    kind = LitePrompter if size.kind == "lite0" else UNet
+    prompter = kind(size.width, size.maps)
+    # twice as fast on a CPU
+    prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return prompter

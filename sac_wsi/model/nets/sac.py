@@ -27,7 +27,7 @@ from sac_wsi.model.nets.attention import use_exact_attention
 from sac_wsi.model.nets.decode import decode, embed_prompts
 from sac_wsi.model.nets.lora import LORA_NAMES, add_lora
 from sac_wsi.model.nets.over_prompter import Stem, encode_with, mask_prompt, zero_masks
-from sac_wsi.model.nets.prompter import UNet
+from sac_wsi.model.nets.prompter import Prompter, build_prompter
 from sac_wsi.model.nets.sam import (
     State,
     build_encoder,
@@ -68,7 +68,7 @@ class SacModel(nn.Module):
         image_encoder: nn.Module | None,
         prompt_encoder: nn.Module | None,
         mask_decoder: nn.Module | None,
-        prompter: UNet | None,
+        prompter: Prompter | None,
         stem: Stem | None = None,
     ) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class SacModel(nn.Module):
         return encode_with(encoder, images, self.stem(features))
 
     def maps(self, images: Tensor) -> Tensor:
-        """Return the prompter's (B, maps, side, side) logits; the side may be any multiple of 16."""
+        """Return the prompter's (B, maps, side, side) logits; a side is a multiple of 16 or 32."""
         logits = self.forward_features(images, embed=False).prompter_logits
         if logits is None:
             raise ValueError(f"a model of family {self.size.family!r} has no prompter")
@@ -189,10 +189,7 @@ def to_tile(logits: Tensor, tile_px: int) -> Tensor:
 
 def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
     """Build the model with random weights and its frozen parts marked, on the current device."""
-    prompter = UNet(size.prompter.width, size.prompter.maps) if size.family != "sam" else None
-    if prompter is not None:
-        # twice as fast on a CPU
-        prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prompter = build_prompter(size.prompter) if size.family != "sam" else None
     if size.family == "unet":
         return SacModel(size, image_encoder=None, prompt_encoder=None, mask_decoder=None, prompter=prompter)
     encoder = build_encoder(size.encoder, size.tile_px)
@@ -208,7 +205,7 @@ def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
         prompt_encoder=build_prompt_encoder(size.encoder, size.tile_px),
         mask_decoder=build_mask_decoder(size.encoder),
         prompter=prompter,
-        stem=_stem(size) if size.over_prompter else None,
+        stem=_stem(size, prompter) if size.over_prompter and prompter is not None else None,
     )
     if size.over_prompter:
         zero_masks(model.mask_decoder)
@@ -216,9 +213,9 @@ def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
     return model
 
 
-def _stem(size: ModelSize) -> Stem:
+def _stem(size: ModelSize, prompter: Prompter) -> Stem:
     encoder = encoder_size(size.encoder)
-    return Stem(size.prompter.width, encoder.patch_px, encoder.width)
+    return Stem(prompter.feature_widths, encoder.patch_px, encoder.width)
 
 
 FAMILY_LEARNS: dict[Family, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ from sac_wsi.errors import ConfigError
 from sac_wsi.settings.checks import check_range
 
 Family = Literal["sac", "msa", "sam-ft", "sam", "unet"]
+PrompterKind = Literal["unet", "lite0"]
 _MOST_FILTERS, _MOST_TILE_PX = 1024, 8192  # a damaged card must not ask for more memory than there is
 FAMILIES: tuple[Family, ...] = ("sac", "msa", "sam-ft", "sam", "unet")
 
@@ -46,14 +47,22 @@ class DecoderSize:
 
 @dataclass(frozen=True)
 class PrompterSize:
-    """The auto-prompt generator, a U-Net.
+    """The auto-prompt generator.
 
-    width  filters of the first level; 32 in the paper
-    maps   1: foreground, as in the paper. 3: foreground, centre, boundary: one prompt for each nucleus
+    width  filters at the finest level; 32 in the paper
+    maps   1: foreground, as in the paper. 3: foreground, centre, boundary: one prompt for each nucleus.
+           5: also the offset (y, x) of each pixel from the centre of its nucleus
+    kind   unet: the paper's. lite0: a decoder over EfficientNet-Lite0, at half of the U-Net's cost
     """
 
     width: int = 32
     maps: int = 1
+    kind: PrompterKind = "unet"
+
+    @property
+    def side_multiple(self) -> int:
+        """Sides of its tiles are multiples of this."""
+        return 16 if self.kind == "unet" else 32
 
 
 @dataclass(frozen=True)
@@ -80,10 +89,13 @@ class ModelSize:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ConfigError(f"There is no model family {self.family!r}: needed {', '.join(FAMILIES)}.")
-        if self.prompter.maps not in (1, 3):
-            raise ConfigError(f"size.prompter.maps is {self.prompter.maps}: needed 1 or 3.")
+        if self.prompter.kind not in ("unet", "lite0"):
+            raise ConfigError(f"size.prompter.kind is {self.prompter.kind!r}: needed unet or lite0.")
+        if self.prompter.maps not in (1, 3, 5):
+            raise ConfigError(f"size.prompter.maps is {self.prompter.maps}: needed 1, 3 or 5.")
         check_range("size.prompter.width", self.prompter.width, at_least=1, at_most=_MOST_FILTERS)
-        step = 16 if self.family == "unet" else max(16, encoder_size(self.encoder).patch_px)
+        patch_px = 1 if self.family == "unet" else encoder_size(self.encoder).patch_px
+        step = max(self.prompter.side_multiple, patch_px)
         if self.tile_px < 2 * step or self.tile_px % step:
             raise ConfigError(f"size.tile_px is {self.tile_px}: needed a multiple of {step}.")
         check_range("size.tile_px", self.tile_px, at_most=_MOST_TILE_PX)

@@ -36,8 +36,9 @@ MOST_POINTS = 256
 
 MODES = ("O", "R")
 
-MAP_NAMES = ("foreground", "centre", "boundary")
-BOUNDARY = MAP_NAMES.index("boundary")
+PROBABILITY_MAPS = 3
+"""Foreground, centre, boundary; other maps of a prompter are no probabilities."""
+BOUNDARY = 2
 
 _STEPS = 1000  # heights of the relief of centres per unit of probability
 _LEAST_PROMINENCE = 1 / _STEPS
@@ -176,11 +177,11 @@ def expert_points(labels: NDArray[np.integer], count: int, rng: np.random.Genera
 def nucleus_centres(maps: NDArray[np.float32], settings: CentreSettings) -> NDArray[np.int32]:
     """Return (K, 2) y, x: one pixel for each nucleus, in reading order.
 
-    ``maps`` (3, h, w) in 0..1 are foreground, centre and boundary, all high in the middle of a nucleus
-    (``sac_wsi.model.points.target_maps``). The last two fall between nuclei that touch: each of their peaks
-    is one nucleus.
+    The first three of ``maps`` (M, h, w) are foreground, centre and boundary, in 0..1, all high in the middle
+    of a nucleus (``sac_wsi.model.points.target_maps``). Centre and boundary fall between nuclei that touch:
+    each of their peaks is one nucleus.
     """
-    foreground, centre, boundary = maps
+    foreground, centre, boundary = maps[:PROBABILITY_MAPS]
     relief = ndimage.gaussian_filter((centre + boundary) / 2, _SMOOTH_PX, mode="nearest")
     # whole steps: rounding in the last digit must not decide what is a peak
     height = np.rint(relief * _STEPS).astype(np.int32)

@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.model.nets.convolution import fold_norms
 from sac_wsi.model.nets.lora import merge_lora
-from sac_wsi.model.nets.prompter import fold_norms
 from sac_wsi.model.nets.sac import SacModel
+from sac_wsi.model.points.prompts import PROBABILITY_MAPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,7 +81,7 @@ class Features:
     """Outputs of the networks for one tile.
 
     embedding  (1, width, cells, cells), None if only the prompter's maps are needed
-    maps       (M, tile, tile) probabilities, None without a prompter
+    maps       (1 or 3, tile, tile) probabilities, None without a prompter
     """
 
     embedding: Tensor | None
@@ -108,7 +109,7 @@ def features(
         images = model.normalise(torch.from_numpy(pixels).to(runner.device).permute(0, 3, 1, 2))
         found = model.forward_features(images, embed=settings.mode != "prompter")
         logits = found.prompter_logits
-        maps = None if logits is None else logits.float().sigmoid()
+        maps = None if logits is None else _probabilities(logits)
         if maps is not None and settings.tta > 1:
             maps = _averaged(model, images, maps, settings.tta, settings.label_offset_yx)
     host_maps = None if maps is None else maps.cpu().numpy()
@@ -121,6 +122,10 @@ def features(
     ]
 
 
+def _probabilities(maps: Tensor) -> Tensor:
+    return maps[:, :PROBABILITY_MAPS].float().sigmoid()
+
+
 _VIEWS = ((0, False), (2, False), (1, True), (3, True), (1, False), (3, False), (0, True), (2, True))
 """Symmetries of the square as (quarter turns, mirrored first); the first ones differ most."""
 
@@ -130,7 +135,7 @@ def _averaged(
 ) -> Tensor:
     """Average ``maps`` with the maps of the tiles in other symmetries of the square."""
     for quarters, mirrored in _VIEWS[1:views]:
-        seen = model.maps(_moved(images, quarters, mirrored)).float().sigmoid()
+        seen = _probabilities(model.maps(_moved(images, quarters, mirrored)))
         seen = _moved_back(seen, quarters, mirrored)
         if any(offset_yx):
             there_yx = _direction_back(offset_yx, quarters, mirrored)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sac_wsi.model.points.instances import at_own_height, seeded_watershed
-from sac_wsi.model.points.prompts import BOUNDARY, nucleus_centres
+from sac_wsi.model.points.prompts import BOUNDARY, PROBABILITY_MAPS, nucleus_centres
 from sac_wsi.nuclei.label_maps import label_centres, region_centres
 from sac_wsi.nuclei.masks import nuclei_from_labels
 
@@ -29,10 +29,10 @@ _FOREGROUND = 0.5
 
 
 def seeds_of(maps: Probability | None, settings: InferenceSettings) -> NDArray[np.int32]:
-    """Return seeds (K, 2) y, x: one for each nucleus (three maps) or for each region (one map)."""
+    """Return seeds (K, 2) y, x: one for each nucleus (three maps or more) or for each region (one map)."""
     if maps is None:
         return np.zeros((0, 2), np.int32)
-    if len(maps) == 3:
+    if len(maps) >= PROBABILITY_MAPS:
         return nucleus_centres(maps, settings.centres)
     return region_centres(maps[0] > settings.points.tau)
 

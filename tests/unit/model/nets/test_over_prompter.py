@@ -11,9 +11,9 @@ from sac_wsi.model.checkpoint.card import Card
 from sac_wsi.model.checkpoint.file import load_model, save_checkpoint
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.over_prompter import Stem, nucleus_prior
-from sac_wsi.model.nets.prompter import UNet
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.model.nets.unet import UNet
 from sac_wsi.model.predict.context import PersonPoints
 from sac_wsi.model.predict.features import arithmetic, make_runner
 from sac_wsi.model.predict.tiles import tile_nuclei
@@ -166,12 +166,12 @@ def test_the_stem_averages_over_patches():
     _, features = UNet(4, 3).with_features(images)
     assert [each.shape[2] for each in features] == [8, 16, 32, 64]
     for patch_px in (8, 16, 4):
-        stem = Stem(4, patch_px, 12)
+        stem = Stem(UNet(4, 3).feature_widths, patch_px, 12)
         used = [each for each in features if 64 // each.shape[2] <= patch_px]
         assert stem(features).shape == (2, 12, 64 // patch_px, 64 // patch_px)
         assert stem.project.in_channels == sum(each.shape[1] for each in used)
     with torch.no_grad():
-        stem = Stem(4, 8, 1)
+        stem = Stem(UNet(4, 3).feature_widths, 8, 1)
         stem.project.weight.zero_()
         stem.project.bias.zero_()
         stem.project.weight[0, -1] = 1  # the last channel of the finest

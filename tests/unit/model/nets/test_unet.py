@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.nets.prompter import UNet, fold_norms
+from sac_wsi.model.nets.convolution import fold_norms
+from sac_wsi.model.nets.unet import UNet
 
 
 def test_it_has_the_papers_parameters() -> None:

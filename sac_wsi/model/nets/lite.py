@@ -1,0 +1,145 @@
+"""A prompter over EfficientNet-Lite0: a pretrained encoder, and a decoder that ends at half resolution.
+
+image ─► stride 2 ─► 4 ─► 8 ─► 16 ─► 32        encoder: inverted residual blocks, mostly depthwise
+             │       │      │      │       │
+maps  ◄─ stride 2 ◄─ 4 ◄──  8 ◄── 16 ◄─────┘        decoder: 3×3 convolutions over both
+
+The last layer gives the 2×2 pixels of each cell of stride 2, so the maps have the resolution of the image and
+no layer works on all its pixels. At the default width it takes about 20,000 multiplications a pixel, a U-Net
+of width 16 takes 46,000.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sac_wsi.model.nets.convolution import check_input
+
+# expansion, width, blocks, stride of the first block, kernel (Tan and Le 2019, the Lite0 variant)
+_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+_STEM = 32
+_TAKEN = (0, 1, 2, 4, 6)
+"""Stages after which the decoder takes the features: the last ones at strides 2, 4, 8, 16 and 32."""
+SIDE_MULTIPLE = 32
+
+
+class LitePrompter(nn.Module):
+    """Map normalised pixels (B, 3, H, W) to maps (B, M, H, W); H and W are multiples of 32.
+
+    width  filters of the decoder at stride 2; at strides 4, 8 and 16 it has two, three and four times as many
+    maps   number of maps, as of ``UNet``
+    """
+
+    def __init__(self, width: int = 32, maps: int = 3) -> None:
+        super().__init__()
+        self.encoder = LiteEncoder()
+        self.feature_widths = {8: 3 * width, 4: 2 * width, 2: width}
+        skips = [_STAGES[stage][1] for stage in _TAKEN]
+        widths = [skips[-1], *(width * times for times in (4, 3, 2, 1))]
+        self.reduce = nn.ModuleList(_convolution(into, out, 1) for into, out in pairwise(widths))
+        self.up = nn.ModuleList(
+            nn.Sequential(_convolution(out + skip, out), _convolution(out, out) if last else nn.Identity())
+            for out, skip, last in zip(widths[1:], skips[-2::-1], (False, False, False, True), strict=True)
+        )
+        self.out = nn.Conv2d(width, 4 * maps, kernel_size=1)
+        self.apply(_initialise)
+        # the four pixels of a cell begin equal: the maps begin smooth
+        with torch.no_grad():
+            self.out.weight.copy_(self.out.weight[::4].repeat_interleave(4, dim=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the (B, M, H, W) maps."""
+        return self.with_features(x)[0]
+
+    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the maps and the decoder's features at strides 8, 4 and 2."""
+        check_input(x, SIDE_MULTIPLE)
+        *skips, x = self.encoder(x)
+        features = []
+        for reduce, block in zip(self.reduce, self.up, strict=True):
+            x = functional.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
+            x = block(torch.cat((x, skips.pop()), dim=1))
+            features.append(x)
+        return functional.pixel_shuffle(self.out(x), 2), features[1:]
+
+
+class LiteEncoder(nn.Module):
+    """EfficientNet-Lite0 without its classifier; features at strides 2, 4, 8, 16 and 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _convolution(3, _STEM, 3, stride=2, relu6=True)
+        self.stages = nn.ModuleList()
+        into = _STEM
+        for expansion, out, blocks, stride, kernel in _STAGES:
+            stage = nn.Sequential()
+            for number in range(blocks):
+                stage.append(_Block(into, out, expansion, kernel, stride if number == 0 else 1))
+                into = out
+            self.stages.append(stage)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the features (B, 16, H/2, W/2), 24, 40, 112 and (B, 320, H/32, W/32)."""
+        taken = []
+        x = self.stem(x)
+        for number, stage in enumerate(self.stages):
+            x = stage(x)
+            if number in _TAKEN:
+                taken.append(x)
+        return taken
+
+
+class _Block(nn.Module):
+    """Inverted residual block: widen, filter each channel alone, narrow."""
+
+    def __init__(self, into: int, out: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = into * expansion
+        self.layers = nn.Sequential()
+        if expansion > 1:
+            self.layers.append(_convolution(into, wide, 1, relu6=True))
+        self.layers.append(_convolution(wide, wide, kernel, stride=stride, groups=wide, relu6=True))
+        self.layers.append(_convolution(wide, out, 1, relu=False))
+        self._residual = stride == 1 and into == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return x + out if self._residual else out
+
+
+def _convolution(
+    into: int,
+    out: int,
+    kernel: int = 3,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    relu: bool = True,
+    relu6: bool = False,
+) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(into, out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+    ]
+    if relu:
+        layers.append(nn.ReLU6(inplace=True) if relu6 else nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
