@@ -18,6 +18,7 @@ from sac_wsi.train.losses import (
     dice_ce_loss,
     dice_loss,
     focal_loss,
+    offset_loss,
     prompter_loss,
     sam_loss,
 )
@@ -184,3 +185,12 @@ def test_shapes_that_would_broadcast_are_refused(loss: Loss) -> None:
 def test_prompter_loss_needs_four_dimensions() -> None:
     with pytest.raises(ValueError, match=r"\(B, maps, H, W\)"):
         prompter_loss(torch.zeros(4, 4), torch.zeros(4, 4))
+
+
+def test_offset_loss_is_the_mean_distance_over_the_pixels_of_nuclei() -> None:
+    offsets, target = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2)
+    target[0, :, 0, 0] = torch.tensor([3.0, -4.0])
+    target[0, :, 1, 1] = 99.0  # not on a nucleus
+    inside = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    assert float(offset_loss(offsets, target, inside)) == pytest.approx(3.5)
+    assert float(offset_loss(offsets, target, torch.zeros(1, 1, 2, 2))) == 0

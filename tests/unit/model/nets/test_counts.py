@@ -2,7 +2,7 @@ import pytest
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.nets.counts import count_parameters, paper_counts
-from sac_wsi.model.nets.sizes import ENCODERS, FAMILIES, ModelSize
+from sac_wsi.model.nets.sizes import ENCODERS, FAMILIES, ModelSize, PrompterSize
 
 TABLE_6 = {
     "sam-ft": (12_746_129, 636_107_520, 648_853_649),
@@ -41,6 +41,10 @@ def test_every_family_can_be_built_with_every_encoder(family, encoder):
         ({"encoder": "vit_x"}, "vit_b, vit_l, vit_h"),
         ({"tile_px": 1000}, "multiple of 16"),
         ({"tile_px": 0}, "multiple of 16"),
+        ({"prompter": PrompterSize(kind="lite1")}, "size.prompter.kind is 'lite1': needed unet or lite0"),
+        ({"prompter": PrompterSize(maps=2)}, "size.prompter.maps is 2: needed 1, 3 or 5"),
+        ({"prompter": PrompterSize(width=0)}, "size.prompter.width is 0: needed at least 1"),
+        ({"prompter": PrompterSize(kind="lite0"), "tile_px": 528}, "multiple of 32"),
     ],
 )
 def test_sizes_that_cannot_be(wrong, message):

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from sac_wsi.model.points.prompts import CentreSettings, nucleus_centres
-from sac_wsi.model.points.target_maps import target_maps
+from sac_wsi.model.points.target_maps import OFFSET_PX, target_maps
 from sac_wsi.nuclei.label_maps import depth_px, label_centres, sequential
 
 LABEL_MAPS = arrays(
@@ -114,3 +114,15 @@ def test_a_nucleus_of_one_pixel_is_its_own_centre():
 
 def test_no_nuclei_give_empty_maps():
     assert target_maps(np.zeros((3, 4), int)).tolist() == np.zeros((3, 3, 4)).tolist()
+
+
+@given(LABEL_MAPS)
+def test_offsets_lead_from_each_pixel_to_the_centre_of_its_object(labels):
+    maps = target_maps(labels, offsets=True)
+    np.testing.assert_array_equal(maps[:3], target_maps(labels))
+    labels = sequential(labels)
+    centre_yx, _ = label_centres(labels)
+    y, x = np.nonzero(labels)
+    there = np.stack([y, x], axis=1) + maps[3:, y, x].T * OFFSET_PX
+    np.testing.assert_allclose(there, centre_yx[labels[y, x] - 1], atol=1e-4)
+    assert not maps[3:, labels == 0].any()
