@@ -20,8 +20,10 @@ from sac_wsi.datasets.dsb import open_dsb, stained_only
 from sac_wsi.datasets.folders import open_folders, open_tnbc
 from sac_wsi.datasets.glas import open_glas
 from sac_wsi.datasets.monuseg import open_monuseg
+from sac_wsi.datasets.nuinsseg import open_nuinsseg
 from sac_wsi.datasets.pack import CROP_PX, MAX_BYTES, QUALITY, write_pack
-from sac_wsi.datasets.split import with_validation
+from sac_wsi.datasets.split import split_by_names, with_validation
+from sac_wsi.errors import DataError
 
 if TYPE_CHECKING:
     from sac_wsi.datasets.sample import DataSet
@@ -39,6 +41,11 @@ def chosen_sets(options: argparse.Namespace) -> list[DataSet]:
         sets.append(dsb if options.fluorescence else stained_only(dsb))
     if options.glas:
         sets.append(open_glas(options.glas))
+    if options.nuinsseg:
+        if len(options.nuinsseg) > 2:
+            raise DataError(f"--nuinsseg has {len(options.nuinsseg)} folders: needed one or two.")
+        data = open_nuinsseg(*options.nuinsseg)
+        sets.append(split_by_names(data, options.val_organs, options.without_organs))
     if options.folders:
         images, labels = options.folders
         sets.append(
@@ -64,6 +71,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dsb", type=Path, metavar="FOLDER_OR_ZIP")
     made.add_argument("--fluorescence", action="store_true", help="of DSB 2018 take all images")
     made.add_argument("--glas", type=Path, metavar="FOLDER", help="glands, not nuclei: pack them alone")
+    made.add_argument(
+        "--nuinsseg", nargs="+", type=Path, metavar="FOLDER", help="of the organs, or IMAGES LABELS"
+    )
+    made.add_argument(
+        "--val-organs", nargs="+", default=[], metavar="ORGAN", help="of --nuinsseg, to validate on"
+    )
+    made.add_argument(
+        "--without-organs", nargs="+", default=[], metavar="ORGAN", help="of --nuinsseg: 'mouse *'"
+    )
     made.add_argument("--folders", nargs=2, type=Path, metavar=("IMAGES", "LABELS"), help="your own set")
     made.add_argument("--name", default="own", help="of --folders")
     made.add_argument("--mpp", type=float, help="microns per pixel of --folders")

@@ -9,6 +9,7 @@ from sac_wsi.datasets.dsb import open_dsb
 from sac_wsi.datasets.folders import open_folders, open_tnbc
 from sac_wsi.datasets.glas import open_glas
 from sac_wsi.datasets.monuseg import open_monuseg
+from sac_wsi.datasets.nuinsseg import open_nuinsseg
 from sac_wsi.datasets.pack import Pack
 from sac_wsi.datasets.split import split_at_random
 from sac_wsi.errors import DataError
@@ -47,13 +48,14 @@ def open_layout(
         raise DataError(
             f"The layout {kind} needs two folders: give the folder of labels, too (--labels DIR)."
         )
-    if kind not in ("folders", "tnbc", "monuseg") and labels is not None:
+    if kind not in ("folders", "tnbc", "monuseg", "nuinsseg") and labels is not None:
         raise DataError(f"The layout {kind} has its labels beside its images; leave out --labels.")
     openers: dict[str, Callable[[], DataSet]] = {
         "monuseg": lambda: open_monuseg(images, labels, allow_missing=allow_missing),
         "tnbc": lambda: open_tnbc(images, labels or images, allow_missing=allow_missing),
         "dsb": lambda: _split_if_enough(open_dsb(images, seed=None, allow_missing=allow_missing)),
         "glas": lambda: open_glas(images, allow_missing=allow_missing),
+        "nuinsseg": lambda: open_nuinsseg(images, labels, allow_missing=allow_missing),
         "folders": lambda: open_folders(
             images, labels or images, mpp=mpp, group_pattern=group_pattern, allow_missing=allow_missing
         ),

@@ -6,9 +6,11 @@ files.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections import Counter
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from sac_wsi.errors import DataError
@@ -43,6 +45,38 @@ def held_back_groups(groups: Sequence[str], share: float, seed: int) -> set[str]
             count += size[group]
     # every group is too large: take the smallest, and of equal ones the first in the drawn order
     return held or {min(order, key=lambda group: size[group])}
+
+
+def split_by_names(data: DataSet, val: Sequence[str] = (), without: Sequence[str] = ()) -> DataSet:
+    """Mark the images of named groups as val and all others as train; leave groups out.
+
+    Args:
+        data: The dataset.
+        val: Names of groups, or patterns such as "mouse *".
+        without: Names or patterns of the groups to leave out.
+
+    Raises:
+        DataError: A name or pattern fits no group.
+    """
+    groups = {sample.group for sample in data.samples}
+    for pattern in (*val, *without):
+        if not any(fnmatchcase(group, pattern) for group in groups):
+            near = difflib.get_close_matches(pattern, groups, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(sorted(groups)[:8])}."
+            raise DataError(f"{data.name} has no group {pattern!r}. {hint}")
+
+    def is_in(group: str, patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(group, pattern) for pattern in patterns)
+
+    kept = data.where(lambda sample: not is_in(sample.group, without))
+    if not val:
+        return kept
+    return replace(
+        kept,
+        samples=tuple(
+            replace(sample, split="val" if is_in(sample.group, val) else "train") for sample in kept.samples
+        ),
+    )
 
 
 def split_by_group(data: DataSet, share: float = 0.2, seed: int = 0) -> tuple[DataSet, DataSet]:

@@ -34,7 +34,11 @@ class DataSettings:
         stained_only: Leave out fluorescence images.
         val_share: Share of the images to validate on, if the data set has no validation part; the images of
             one patient stay together.
-        group_by: Group the images by something else than the patient: "organ" (MoNuSeg), "grade" (GlaS).
+        val_groups: Groups (patients, organs) to validate on, instead of a random share; "mouse *" is all
+            groups whose names begin with "mouse".
+        without: Groups to leave out, in the same way.
+        group_by: Group the images by something else than the patient: "organ" (MoNuSeg), "grade" (GlaS),
+            "species" (NuInsSeg).
         seed: Seed of the random choice of validation images.
         scale: "mpp": images are scaled to the model's resolution. "as_is": images are not scaled. "fit": the
             longer side is scaled to the side of a tile, as SAM does.
@@ -58,6 +62,8 @@ class DataSettings:
     group_pattern: str = ""
     stained_only: bool = False
     val_share: float = 0.2
+    val_groups: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     group_by: str = ""
     seed: int = 0
     scale: Literal["mpp", "as_is", "fit"] = "mpp"

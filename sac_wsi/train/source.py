@@ -13,7 +13,7 @@ from sac_wsi.datasets.images import Images, KeptImages, Labels, Rgb, SetImages, 
 from sac_wsi.datasets.layouts import open_layout
 from sac_wsi.datasets.pack import Pack
 from sac_wsi.datasets.sample import DataSet, Sample
-from sac_wsi.datasets.split import with_validation
+from sac_wsi.datasets.split import split_by_names, with_validation
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.train.config import DataSettings
 
@@ -125,6 +125,8 @@ def _of_pack(path: Path, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[
 
 def _validated(data: DataSet, settings: DataSettings) -> DataSet:
     """Return the data set with a validation part."""
+    if settings.val_groups or settings.without:
+        data = split_by_names(data.grouped_by(settings.group_by), settings.val_groups, settings.without)
     if settings.val_share == 0:
         return replace(data, samples=tuple(replace(s, split=s.split or "train") for s in data.samples))
     return with_validation(data.grouped_by(settings.group_by), settings.val_share, settings.seed)
