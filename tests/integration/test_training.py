@@ -498,7 +498,7 @@ def data_of(tmp_path):
         images, labels = make_folders(root, names)
         if kind == "pack":
             write_pack(root / "p.zip", [with_validation(open_folders(images, labels, name="tnbc", mpp=0.25))])
-            return {"images": str(root / "p.zip"), "only": []}
+            return {"images": str(root / "p.zip"), "only": [], "shares": {"tnbc": 1.0}}
         return {"images": str(images), "labels": str(labels)}
 
     return make

@@ -18,6 +18,7 @@ import sac_wsi.system.locks
 del sys.modules["msvcrt"]  # by it other libraries would recognize Windows
 for name in ("getuid", "preadv", "pread", "sched_getaffinity", "O_NOFOLLOW", "O_CLOEXEC"):
     delattr(os, name)
+os.process_cpu_count = os.cpu_count  # its own one asks sched_getaffinity, from Python 3.13
 for name in ("SIGTERM", "pthread_sigmask"):
     delattr(signal, name)
 """
