@@ -32,8 +32,8 @@ from sac_wsi.model.nets.lora import merge_lora
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.unet import UNet
 from sac_wsi.model.predict.choose import choose_segmenter
-from sac_wsi.model.predict.features import Runner
 from sac_wsi.model.predict.segmenter import SacSegmenter
+from sac_wsi.model.predict.torch_runner import TorchRunner
 from sac_wsi.testing import SyntheticSlide
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ VARIANTS = ("ours", "naive")
 MPP = 0.25
 
 
-class SequentialRunner(Runner):
+class SequentialRunner(TorchRunner):
     """Processes one item after another, each with all threads."""
 
     def map(self, work: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
@@ -62,12 +62,12 @@ class ChannelsFirstUNet(UNet):
 class Naive(SacSegmenter):
     """The segmenter without this package's optimisations."""
 
-    def _runner(self) -> Runner:
+    def _runner(self) -> TorchRunner:
         return _stock(self.path)
 
 
 @lru_cache(maxsize=1)
-def _stock(path: Path) -> Runner:
+def _stock(path: Path) -> TorchRunner:
     ours, header = load_model(path)
     stock = build_model(header.card.size, exact_attention=False)
     stock.load_state_dict(ours.state_dict())

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from sac_wsi import SacWsiError
 from sac_wsi.errors import CheckpointError
-from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.train.cards import terms_of
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from sac_wsi.model.checkpoint.card import Card, Training
 from sac_wsi.model.checkpoint.file import save_checkpoint
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.lite import LiteEncoder, LitePrompter
-from sac_wsi.model.nets.sac import PIXEL_MEAN, PIXEL_STD, build_model
-from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
+from sac_wsi.model.nets.sac import build_model
+from sac_wsi.model.nets.sizes import PIXEL_MEAN, PIXEL_STD, ModelSize, PrompterSize
 
 THEIR_MEAN, THEIR_STD = 127.0, 128.0
 THEIR_EPSILON, OUR_EPSILON = 1e-3, 1e-5

@@ -21,7 +21,8 @@ import torch
 from sac_wsi import SacWsiError
 from sac_wsi.errors import ConfigError
 from sac_wsi.files.atomic import make_folder
-from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint, verify
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint, verify
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.predict.choose import merged
 from sac_wsi.model.predict.segmenter import SacSegmenter

@@ -19,6 +19,9 @@ file, except the allowed properties of ``sac_wsi.slide.open``.
 
 from __future__ import annotations
 
+INSTALL_TORCH = 'pip install "sac-wsi[torch]", or from a checkout pip install -c constraints.txt ".[torch]"'
+"""What to type where PyTorch is needed and not installed."""
+
 
 class SacWsiError(Exception):
     """Base class of all errors raised on purpose; ``exit_code`` is what the command line returns."""

@@ -11,13 +11,15 @@ import click
 
 from sac_wsi import __version__
 from sac_wsi.cli.kernels import set_kernel_folder
-from sac_wsi.errors import SacWsiError
+from sac_wsi.errors import INSTALL_TORCH, SacWsiError
 from sac_wsi.system import interrupt
 
 _COMMANDS = (
     *("segment", "export", "info", "verify", "overlay", "demo"),
     *("models", "data", "train", "evaluate", "reproduce"),
 )
+
+_OF_TORCH = ("torch", "torchvision", "segment_anything")
 
 
 class _Commands(click.Group):
@@ -61,6 +63,11 @@ def main() -> None:
         sys.exit(_print_error("interrupted. Finished work is kept; run the same command to continue.", 1))
     except SacWsiError as error:
         sys.exit(_print_error(str(error), error.exit_code))
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_TORCH:
+            raise
+        message = f"This needs PyTorch, which is not installed. Run {INSTALL_TORCH}."
+        sys.exit(_print_error(message, 2))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:

@@ -33,6 +33,8 @@ class SegmentConfig:
         tissue: "auto", "none", or a GeoJSON file; "default" is "auto" for slides and "none" for plain images.
         points: GeoJSON file of points that a person set, used as prompts besides the automatic ones; "" for
             none.
+        engine: What computes the checkpoint; "auto" is OpenVINO for a model without an encoder on a CPU,
+            otherwise PyTorch.
         device: Device that the checkpoint runs on; "auto" is CUDA if there is a GPU.
         precision: Number format of the checkpoint's arithmetic; "auto" is bf16 if the device supports it,
             otherwise float32.
@@ -47,6 +49,7 @@ class SegmentConfig:
     sam_checkpoint: str = ""
     tissue: str = "default"
     points: str = ""
+    engine: Literal["auto", "openvino", "torch"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     batch_tiles: int = 4

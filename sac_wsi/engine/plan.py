@@ -109,7 +109,7 @@ def make_plan(
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
     slide_mpp = require_mpp(info)
-    # after the quick checks: it may import torch, which is slow
+    # after the quick checks: it reads the checkpoint, and may import torch, which is slow
     segmenter = segmenter or make_segmenter(config)
     _refuse_other_resolution(segmenter, slide_mpp)
     config = replace(config, grid=_grid_settings(config, segmenter))
@@ -140,12 +140,13 @@ def make_segmenter(config: SegmentConfig) -> Segmenter:
         if config.sac or config.sam_checkpoint:
             raise ConfigError("sac.*, --tta and --sam-checkpoint are for checkpoints; --model is classical.")
         return ClassicalSegmenter(config.classical)
-    from sac_wsi.model.predict.choose import choose_segmenter  # imports torch
+    from sac_wsi.model.predict.choose import choose_segmenter
 
     return choose_segmenter(
         config.model,
         config.sac,
         sam_checkpoint=config.sam_checkpoint,
+        engine=config.engine,
         device=config.device,
         precision=config.precision,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sac_wsi.evaluate.model import evaluate_model
 from sac_wsi.model.predict.choose import choose_segmenter, merged
-from sac_wsi.model.predict.features import one_thread
+from sac_wsi.model.predict.torch_runner import one_thread
 from sac_wsi.reproduce.audit import SplitAudit
 from sac_wsi.reproduce.dataset_images import DatasetImages, audit_split, open_dataset_images
 from sac_wsi.reproduce.experiment import Dataset, Experiment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sac_wsi.files.atomic import sha256_of
 from sac_wsi.model.checkpoint.card import Card, Training
-from sac_wsi.model.checkpoint.file import read_header
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.train.base import base_file
 
 if TYPE_CHECKING:

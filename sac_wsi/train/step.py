@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sac_wsi.errors import SacWsiError
-from sac_wsi.model.predict.features import arithmetic
+from sac_wsi.model.predict.torch_runner import arithmetic
 from sac_wsi.train.objective import TrainingBatch, loss_of, on_device
 
 if TYPE_CHECKING:

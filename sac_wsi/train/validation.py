@@ -11,8 +11,8 @@ import torch
 from sac_wsi.errors import DataError
 from sac_wsi.evaluate.metrics import summarise
 from sac_wsi.evaluate.score_images import score_images
-from sac_wsi.model.predict.features import Runner, arithmetic
 from sac_wsi.model.predict.tiles import tile_nuclei
+from sac_wsi.model.predict.torch_runner import TorchRunner, arithmetic
 from sac_wsi.train.objective import TrainingBatch, loss_of, on_device
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def score_model(
     on_bad: Callable[[DataError], None] | None = None,
 ) -> Iterator[ScoredImage]:
     """Yield each image with the scores of the nuclei that the model finds, in the precision of training."""
-    runner = Runner(model, device, config.schedule.bf16)
+    runner = TorchRunner(model, device, config.schedule.bf16)
     return score_images(
         partial(tile_nuclei, runner, config.inference.in_pixels(config.mpp)),
         images,

@@ -9,7 +9,8 @@ from PIL import Image
 
 from sac_wsi.geometry import Box
 from sac_wsi.model.checkpoint.card import Card, Training
-from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.slide.open import open_slide

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from sac_wsi.cli import cli
 from sac_wsi.errors import DataError, InputChanged, RequestError
-from sac_wsi.model.checkpoint.file import read_header
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.nets.sam import build_sam
-from sac_wsi.model.predict.features import one_thread
+from sac_wsi.model.predict.torch_runner import one_thread
 from sac_wsi.reproduce.experiment import Experiment
 from sac_wsi.reproduce.inputs import Inputs, places
 from sac_wsi.reproduce.paper import paper_tables

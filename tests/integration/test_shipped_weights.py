@@ -16,7 +16,8 @@ from PIL import Image
 from sac_wsi.datasets.label_files import read_labels
 from sac_wsi.errors import ConfigError
 from sac_wsi.evaluate.metrics import score_image
-from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint, verify
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint, verify
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.predict.choose import find_checkpoint
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.store.run import Run

@@ -23,7 +23,8 @@ from sac_wsi.datasets.pack import write_pack
 from sac_wsi.datasets.split import with_validation
 from sac_wsi.errors import CheckpointError, ConfigError, DataError, InputChanged, SacWsiError, WriteError
 from sac_wsi.model.checkpoint.card import Card
-from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sam import build_sam
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize

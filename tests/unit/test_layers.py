@@ -29,7 +29,7 @@ RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
 MODEL_FLOORS = ("points", "nets", "checkpoint", "predict")
 MOST_EDGES = 150
 
-HEAVY = {"torch", "torchvision", "segment_anything", "safetensors", "tiatoolbox"}
+HEAVY = {"torch", "torchvision", "segment_anything", "safetensors", "openvino", "tiatoolbox"}
 ALLOWED = {
     "slide/readers/tiatoolbox_reader.py": {"tiatoolbox"},
     "train/tiatoolbox_stain.py": {"tiatoolbox"},
@@ -152,5 +152,14 @@ def test_model_and_training_load_without_what_slides_need(module):
 import sys
 for name in {sorted(NOT_WHERE_THERE_IS_NO_SLIDE)}: sys.modules[name] = None
 import sac_wsi.{module}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_prompter_runs_on_a_cpu_without_pytorch():
+    code = """
+import sys
+for name in ("torch", "torchvision", "segment_anything"): sys.modules[name] = None
+import sac_wsi.model.predict.choose, sac_wsi.model.predict.openvino_runner, sac_wsi.engine.segment
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.checkpoint.inference import MOST_VIEWS, InferenceSettings, with_todays_names
-from sac_wsi.model.nets.sac import PIXEL_MEAN, PIXEL_STD
-from sac_wsi.model.nets.sizes import ModelSize
+from sac_wsi.model.nets.sizes import PIXEL_MEAN, PIXEL_STD, ModelSize
 from sac_wsi.settings.typed import build
 
 FORMAT = 1

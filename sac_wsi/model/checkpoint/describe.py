@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.checkpoint.file import read_header, sam_header
+from sac_wsi.model.checkpoint.file import sam_header
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.nets.counts import count_parameters, paper_counts
 from sac_wsi.model.nets.sizes import FAMILIES, Family, paper_size
 from sac_wsi.weights.catalogue import find_model_file

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +12,16 @@ from torch import Tensor
 
 from sac_wsi.errors import CheckpointError, SacWsiError
 from sac_wsi.files.atomic import atomic_file, sha256_of
-from sac_wsi.model.checkpoint.card import Card, Training, card_from_json
+from sac_wsi.model.checkpoint.card import Card, Training
+from sac_wsi.model.checkpoint.header import (
+    CARD,
+    HASH,
+    KEY,
+    Header,
+    digest_of,
+    read_header,
+    refuse_other_tensors,
+)
 from sac_wsi.model.nets.sac import SacModel, build_model, learns, load_sam
 from sac_wsi.model.nets.sam import State, check_state, encoder_of, read_sam_file
 from sac_wsi.model.nets.sizes import ModelSize, encoder_size
@@ -26,37 +33,6 @@ if TYPE_CHECKING:
 
 SAM_MPP = 0.25
 """Resolution for SAM, which has none: at 40x nuclei have the size of objects that it segments well."""
-_CARD, _HASH = "sac_wsi_card", "sha256"
-
-
-@dataclass(frozen=True)
-class Header:
-    """Card of a checkpoint, and ``sha256`` of its tensors, which does not depend on the card."""
-
-    card: Card
-    sha256: str
-
-    @property
-    def identity(self) -> str:
-        """Hash of all that decides the nuclei of a tile: weights, sizes, resolution, normalisation."""
-        card = self.card
-        parts = [
-            self.sha256,
-            card.base_sha256,
-            hashed_size(card.size),
-            card.mpp,
-            card.pixel_mean,
-            card.pixel_std,
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def hashed_size(size: ModelSize) -> dict[str, Any]:
-    """Return the sizes that enter hashes: those that a U-Net had before there was another prompter."""
-    sizes = asdict(size)
-    if sizes["prompter"]["kind"] == "unet":
-        del sizes["prompter"]["kind"]
-    return sizes
 
 
 def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:
@@ -70,8 +46,7 @@ def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype 
         if name in keep
     }
     digest = hash_tensors(tensors)
-    # one entry: safetensors writes several in any order, and the file should be the same each time
-    header = {"sac_wsi": json.dumps({_HASH: digest, _CARD: card.to_json()})}
+    header = {KEY: json.dumps({HASH: digest, CARD: card.to_json()})}
     with atomic_file(path) as file:
         file.write(save(tensors, header))
     return digest
@@ -85,33 +60,11 @@ def trained_names(model: SacModel) -> set[str]:
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of named tensors: names, types, shapes and values."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def read_header(path: Path) -> Header:
-    """Read the card, without reading the weights."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist.") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a safetensors file, or it is truncated ({type(error).__name__}): needed a "
-            "checkpoint of sac-wsi. Copy it again."
-        ) from None
-    if "sac_wsi" not in metadata:
-        raise CheckpointError(f"{path} is not from sac-wsi: its header has no card.")
-    try:
-        stored = json.loads(metadata["sac_wsi"])
-        return Header(card_from_json(stored[_CARD], str(path)), str(stored[_HASH]))
-    except (ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{path} has a damaged header.") from None
+    return digest_of(
+        # the bytes: NumPy has no bfloat16
+        (name, str(value.dtype), tuple(value.shape), value.contiguous().reshape(-1).view(torch.uint8).numpy())
+        for name, value in tensors.items()
+    )
 
 
 def sam_header(path: Path) -> Header:
@@ -169,10 +122,7 @@ def _read_checked(path: Path, header: Header) -> State:
     The model for the comparison is built without memory, so that a wrong size in a card allocates nothing.
     """
     tensors = _read_tensors(path)
-    if hash_tensors(tensors) != header.sha256:
-        raise CheckpointError(
-            f"{path}: the weights are not those that were written (wrong SHA-256). Copy it again."
-        )
+    refuse_other_tensors(path, header, hash_tensors(tensors))
     with torch.device("meta"):
         model = build_model(header.card.size)
     wanted = model.state_dict()

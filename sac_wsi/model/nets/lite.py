@@ -18,20 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.model.nets.convolution import check_input
+from sac_wsi.model.nets.sizes import LITE_STAGES, LITE_TAKEN
 
-# expansion, width, blocks, stride of the first block, kernel (Tan and Le 2019, the Lite0 variant)
-_STAGES = (
-    (1, 16, 1, 1, 3),
-    (6, 24, 2, 2, 3),
-    (6, 40, 2, 2, 5),
-    (6, 80, 3, 2, 3),
-    (6, 112, 3, 1, 5),
-    (6, 192, 4, 2, 5),
-    (6, 320, 1, 1, 3),
-)
 _STEM = 32
-_TAKEN = (0, 1, 2, 4, 6)
-"""Stages after which the decoder takes the features: the last ones at strides 2, 4, 8, 16 and 32."""
 SIDE_MULTIPLE = 32
 
 
@@ -46,7 +35,7 @@ class LitePrompter(nn.Module):
         super().__init__()
         self.encoder = LiteEncoder()
         self.feature_widths = {8: 3 * width, 4: 2 * width, 2: width}
-        skips = [_STAGES[stage][1] for stage in _TAKEN]
+        skips = [LITE_STAGES[stage][1] for stage in LITE_TAKEN]
         widths = [skips[-1], *(width * times for times in (4, 3, 2, 1))]
         self.reduce = nn.ModuleList(_convolution(into, out, 1) for into, out in pairwise(widths))
         self.up = nn.ModuleList(
@@ -83,7 +72,7 @@ class LiteEncoder(nn.Module):
         self.stem = _convolution(3, _STEM, 3, stride=2, relu6=True)
         self.stages = nn.ModuleList()
         into = _STEM
-        for expansion, out, blocks, stride, kernel in _STAGES:
+        for expansion, out, blocks, stride, kernel in LITE_STAGES:
             stage = nn.Sequential()
             for number in range(blocks):
                 stage.append(_Block(into, out, expansion, kernel, stride if number == 0 else 1))
@@ -96,7 +85,7 @@ class LiteEncoder(nn.Module):
         x = self.stem(x)
         for number, stage in enumerate(self.stages):
             x = stage(x)
-            if number in _TAKEN:
+            if number in LITE_TAKEN:
                 taken.append(x)
         return taken
 

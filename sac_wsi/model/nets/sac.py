@@ -36,14 +36,10 @@ from sac_wsi.model.nets.sam import (
     check_state,
     fitted,
 )
-from sac_wsi.model.nets.sizes import Family, ModelSize, encoder_size
+from sac_wsi.model.nets.sizes import PIXEL_MEAN, PIXEL_STD, Family, ModelSize, encoder_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
-"""SAM's normalisation of RGB values 0..255."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,24 @@ PrompterKind = Literal["unet", "lite0"]
 _MOST_FILTERS, _MOST_TILE_PX = 1024, 8192  # a damaged card must not ask for more memory than there is
 FAMILIES: tuple[Family, ...] = ("sac", "msa", "sam-ft", "sam", "unet")
 
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+"""SAM's normalisation of RGB values 0..255."""
+
+UNET_LEVELS = 4
+LITE_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+"""Stages of EfficientNet-Lite0 (Tan and Le 2019): expansion, width, blocks, stride of the first, kernel."""
+LITE_TAKEN = (0, 1, 2, 4, 6)
+"""Stages after which the decoder takes the features: the last ones at strides 2, 4, 8, 16 and 32."""
+
 
 @dataclass(frozen=True)
 class EncoderSize:

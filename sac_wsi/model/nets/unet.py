@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from sac_wsi.model.nets.convolution import check_input
+from sac_wsi.model.nets.sizes import UNET_LEVELS
 
-LEVELS = 4
-SIDE_MULTIPLE = 2**LEVELS
+SIDE_MULTIPLE = 2**UNET_LEVELS
 
 
 class UNet(nn.Module):
@@ -29,7 +29,7 @@ class UNet(nn.Module):
     def __init__(self, width: int = 32, maps: int = 1) -> None:
         super().__init__()
         self.feature_widths = {stride: width * stride for stride in (8, 4, 2, 1)}
-        widths = [width * 2**level for level in range(LEVELS + 1)]
+        widths = [width * 2**level for level in range(UNET_LEVELS + 1)]
         self.down = nn.ModuleList(_double_convolution(into, out) for into, out in pairwise([3, *widths]))
         self.pool = nn.MaxPool2d(2)
         up = widths[::-1]

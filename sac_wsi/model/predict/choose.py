@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import CheckpointError, ConfigError
-from sac_wsi.model.checkpoint.file import read_header, sam_header
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings, check_names
-from sac_wsi.model.predict.features import resolve
+from sac_wsi.model.predict.choose_engine import choose_engine
 from sac_wsi.model.predict.segmenter import SacSegmenter
 from sac_wsi.settings.typed import build
 from sac_wsi.weights.catalogue import RESEARCH_MODEL, find_model_file, own_model_files, shipped_model_files
 
 if TYPE_CHECKING:
     from sac_wsi.model.checkpoint.card import Card
+    from sac_wsi.model.checkpoint.header import Header
 
 
 def choose_segmenter(
@@ -25,6 +26,7 @@ def choose_segmenter(
     changes: Mapping[str, Any],
     *,
     sam_checkpoint: str = "",
+    engine: str = "auto",
     device: str = "auto",
     precision: str = "auto",
 ) -> SacSegmenter:
@@ -34,22 +36,30 @@ def choose_segmenter(
         model: File of a checkpoint, its name in the models folder, or one of Meta's own files of SAM.
         changes: Nested settings that replace those of the checkpoint.
         sam_checkpoint: SAM file with the other weights, for a checkpoint with trained weights only.
+        engine: ``auto``, ``openvino`` or ``torch``.
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto``, ``float32`` or ``bf16``.
     """
     path = find_checkpoint(model)
-    header = sam_header(path) if path.suffix == ".pth" else read_header(path)
+    header = _sam_header(path) if path.suffix == ".pth" else read_header(path)
     check_names(changes)
     settings = build(InferenceSettings, merged(asdict(header.card.inference), changes), "sac.")
-    device, precision = resolve(device, precision)
+    engine, device, precision = choose_engine(header.card, settings.mode, engine, device, precision)
     return SacSegmenter(
         path=path.absolute(),
         header=header,
         settings=settings,
         base=_base(header.card, sam_checkpoint),
+        engine=engine,
         device=device,
         precision=precision,
     )
+
+
+def _sam_header(path: Path) -> Header:
+    from sac_wsi.model.checkpoint.file import sam_header  # imports torch
+
+    return sam_header(path)
 
 
 def find_checkpoint(model: str) -> Path:

@@ -38,7 +38,7 @@ class PersonPoints:
 class TileContext:
     """One tile with everything that decides its nuclei.
 
-    runner    the model on its device
+    runner    the model on its engine
     settings  how maps, points and masks become nuclei
     tile      pixels of the tile and its place in the frame
     features  outputs of the networks for the tile, at the model's tile size

@@ -17,7 +17,7 @@ from sac_wsi.model.nets.over_prompter import cut, mask_prompt, nucleus_prior
 from sac_wsi.model.nets.sac import cell_px, to_tile
 from sac_wsi.model.points.instances import mask_nms
 from sac_wsi.model.points.prompts import neighbours
-from sac_wsi.model.predict.features import foreground_logits
+from sac_wsi.model.predict.torch_runner import foreground_logits, torch_runner_of
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.masks import nuclei_from_masks
 
@@ -40,7 +40,7 @@ def instance_nuclei(
         centres_yx: (K, 2) prompts in pixels of the tile.
         basins: (h, w) the prompter's nuclei in the tile, for a model whose masks correct them.
     """
-    settings, size, (y0, x0) = context.settings, context.runner.model.size, context.corner_yx
+    settings, size, (y0, x0) = context.settings, torch_runner_of(context).model.size, context.corner_yx
     cells = size.tile_px // cell_px(size)
     window = min(settings.window_cells or cells, cells)
     prompts = _prompts(context, centres_yx, basins)
@@ -121,8 +121,9 @@ def _prompts(
 
 
 def _prior(context: TileContext, basins: NDArray[np.int32], centres_yx: NDArray[np.int32]) -> _Prior:
-    device = context.runner.device
-    foreground = foreground_logits(context.runner, context.features)
+    runner = torch_runner_of(context)
+    device = runner.device
+    foreground = foreground_logits(runner, context.features)
     assert foreground is not None
     side = foreground.shape[-1]
     full = np.zeros((1, side, side), np.int32)
@@ -140,7 +141,8 @@ def _decode(
         Masks (K, side, side), their scores (K,), and the first row and column (K, 2) of each window, in
         pixels of the tile.
     """
-    runner, model, embedding = context.runner, context.runner.model, context.features.embedding
+    runner = torch_runner_of(context)
+    model, embedding = runner.model, context.features.embedding
     encoder, decoder = model.prompt_encoder, model.mask_decoder
     assert embedding is not None
     assert encoder is not None

@@ -7,15 +7,14 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from sac_wsi.errors import ConfigError, InputChanged
-from sac_wsi.model.checkpoint.file import Header, load_model
+from sac_wsi.model.checkpoint.header import Header, read_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.predict.context import PersonPoints
-from sac_wsi.model.predict.features import Runner, make_runner
 from sac_wsi.model.predict.tiles import tile_nuclei
 
 if TYPE_CHECKING:
@@ -23,15 +22,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sac_wsi.model.predict.features import Runner
     from sac_wsi.nuclei.columns import Nuclei
     from sac_wsi.tiling.segmenter import RgbTile
+
+Engine = Literal["openvino", "torch"]
 
 
 @dataclass(frozen=True, eq=False)
 class SacSegmenter:
     """A checkpoint and the settings to use it with. It is pickled to workers; each loads the weights once.
 
-    device, precision  never ``auto``: they are part of the fingerprint, as bf16 finds other nuclei
+    engine, device, precision  never ``auto``: they are part of the fingerprint, as bf16 finds other nuclei
     person             the user's points on the frame
     """
 
@@ -39,6 +41,7 @@ class SacSegmenter:
     header: Header
     settings: InferenceSettings
     base: Path | None = None
+    engine: Engine = "torch"
     device: str = "cpu"
     precision: str = "float32"
     person: PersonPoints = field(default_factory=PersonPoints)
@@ -93,6 +96,8 @@ class SacSegmenter:
     def fingerprint(self) -> str:
         """Hash of weights, settings, precision and points; part of every UUID."""
         how = {"device": self.device, "precision": self.precision, **self.settings.hashed()}
+        if self.engine != "torch":
+            how["engine"] = self.engine
         digest = hashlib.sha256(self.header.identity.encode())
         digest.update(json.dumps(how, sort_keys=True).encode())
         digest.update(self.person.yx.tobytes() + self.person.positive.tobytes())
@@ -111,13 +116,29 @@ class SacSegmenter:
         return tile_nuclei(self._runner(), self.settings.in_pixels(self.mpp), self.person, tiles)
 
     def _runner(self) -> Runner:
-        return _runner(self.path, self.header.identity, self.base, self.device, self.precision)
+        how = (self.engine, self.device, self.precision)
+        return _runner(self.path, self.header.identity, self.base, *how)
 
 
 @lru_cache(maxsize=1)
-def _runner(path: Path, identity: str, base: Path | None, device: str, precision: str) -> Runner:
+def _runner(
+    path: Path, identity: str, base: Path | None, engine: Engine, device: str, precision: str
+) -> Runner:
     """Load the model once per process, for every block of every slide."""
+    if engine == "openvino":
+        from sac_wsi.model.predict.openvino_runner import make_openvino_runner
+
+        header = read_header(path)
+        _refuse_replaced(path, header, identity)
+        return make_openvino_runner(path, header, precision)
+    from sac_wsi.model.checkpoint.file import load_model  # imports torch
+    from sac_wsi.model.predict.torch_runner import make_torch_runner
+
     model, header = load_model(path, base)
+    _refuse_replaced(path, header, identity)
+    return make_torch_runner(model, device, precision)
+
+
+def _refuse_replaced(path: Path, header: Header, identity: str) -> None:
     if header.identity != identity:
         raise InputChanged(f"{path} was replaced while it was in use. Run the same command again.")
-    return make_runner(model, device, precision)

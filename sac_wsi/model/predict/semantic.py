@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sac_wsi.model.points.prompts import Points, select
-from sac_wsi.model.predict.features import foreground_logits
+from sac_wsi.model.predict.torch_runner import foreground_logits, torch_runner_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def semantic_probability(context: TileContext) -> NDArray[np.float32]:
     """Return the probability (h, w) of nuclei; without any point the decoder answers without a prompt."""
-    runner, features, points = context.runner, context.features, _points(context)
+    runner, features, points = torch_runner_of(context), context.features, _points(context)
     assert features.embedding is not None
     prompter_logits = foreground_logits(runner, features)
     with torch.inference_mode(), runner.arithmetic():

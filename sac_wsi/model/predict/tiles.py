@@ -8,9 +8,6 @@ import numpy as np
 
 from sac_wsi.model.checkpoint.inference import MOST_PROMPTS
 from sac_wsi.model.predict.context import TileContext
-from sac_wsi.model.predict.features import Runner, features
-from sac_wsi.model.predict.instance import instance_nuclei
-from sac_wsi.model.predict.semantic import semantic_probability
 from sac_wsi.model.predict.watershed import (
     add_unseeded_basins,
     add_user_points,
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
 
     from sac_wsi.model.checkpoint.inference import PixelSettings
     from sac_wsi.model.predict.context import PersonPoints
+    from sac_wsi.model.predict.features import Runner
     from sac_wsi.nuclei.columns import Nuclei
     from sac_wsi.tiling.segmenter import RgbTile
 
@@ -36,7 +34,7 @@ def tile_nuclei(
     """Return the nuclei of each tile, in frame coordinates."""
 
     def of_batch(batch: Sequence[RgbTile]) -> list[Nuclei]:
-        found = features(runner, [tile.rgb for tile in batch], settings)
+        found = runner.features([tile.rgb for tile in batch], settings)
         return [
             _nuclei(TileContext(runner, settings, tile, each, person.on(tile.read)))
             for each, tile in zip(found, batch, strict=True)
@@ -53,10 +51,14 @@ def _nuclei(context: TileContext) -> Nuclei:
         assert maps is not None
         nuclei = split_foreground(maps[0], maps, seeds_yx, corner_yx, settings)
     elif settings.mode == "semantic":
+        from sac_wsi.model.predict.semantic import semantic_probability  # imports torch
+
         nuclei = split_foreground(semantic_probability(context), maps, seeds_yx, corner_yx, settings)
     else:
+        from sac_wsi.model.predict.instance import instance_nuclei  # imports torch
+
         basins = None
-        if context.runner.model.size.over_prompter:
+        if context.runner.over_prompter:
             assert maps is not None
             basins = basins_of(maps[0], maps, seeds_yx, settings)
             seeds_yx = add_unseeded_basins(seeds_yx, basins)

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.checkpoint.card import Card, Training, card_from_json
 from sac_wsi.model.checkpoint.describe import describe
-from sac_wsi.model.checkpoint.file import load_model, read_header, save_checkpoint, verify
+from sac_wsi.model.checkpoint.file import load_model, save_checkpoint, verify
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sam import build_sam
 from sac_wsi.model.points.prompts import CentreSettings, PointSettings

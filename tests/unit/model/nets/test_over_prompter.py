@@ -15,8 +15,8 @@ from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.model.nets.unet import UNet
 from sac_wsi.model.predict.context import PersonPoints
-from sac_wsi.model.predict.features import arithmetic, make_runner
 from sac_wsi.model.predict.tiles import tile_nuclei
+from sac_wsi.model.predict.torch_runner import arithmetic, make_torch_runner
 from sac_wsi.nuclei.masks import labels_from_nuclei
 from sac_wsi.testing import SyntheticSlide
 from sac_wsi.tiling.segmenter import RgbTile
@@ -52,7 +52,7 @@ def crop(slide):
 
 def found_by(model, mode, person=None, **settings):
     rgb, _ = crop(SLIDE)
-    runner = make_runner(copy.deepcopy(model), "cpu", "float32")  # folds LoRA into the weights
+    runner = make_torch_runner(copy.deepcopy(model), "cpu", "float32")  # folds LoRA into the weights
     use = InferenceSettings(mode=mode, window_cells=0, **settings)
     tile = RgbTile(rgb, Box.of_shape(SLIDE.shape_yx))
     (nuclei,) = tile_nuclei(runner, use.in_pixels(0.5), person or PersonPoints(), [tile])

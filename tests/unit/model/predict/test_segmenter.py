@@ -8,11 +8,12 @@ import torch
 from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
 from sac_wsi.model.checkpoint.card import Card
-from sac_wsi.model.checkpoint.file import read_header, save_checkpoint
+from sac_wsi.model.checkpoint.file import save_checkpoint
+from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sac import SacModel, TileFeatures
-from sac_wsi.model.predict.features import Runner, features
 from sac_wsi.model.predict.segmenter import SacSegmenter
+from sac_wsi.model.predict.torch_runner import TorchRunner
 from sac_wsi.model.predict.watershed import add_user_points, split_foreground
 from sac_wsi.tiling.segmenter import RgbTile
 
@@ -208,20 +209,20 @@ def test_averaged_maps_turn_with_the_tile(make_model, mode, quarters, mirrored):
         image = np.rot90(image, quarters)
         return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
 
-    runner = Runner(make_model(maps=3), "cpu", False)
+    runner = TorchRunner(make_model(maps=3), "cpu", False)
     rgb = pixels(64, 64)
     settings = InferenceSettings(mode=mode, tta=8)
-    (straight,), (moved,) = (features(runner, [image], settings) for image in (rgb, turned(rgb)))
+    (straight,), (moved,) = (runner.features([image], settings) for image in (rgb, turned(rgb)))
     for one, other in zip(straight.maps, moved.maps, strict=True):
         np.testing.assert_allclose(other, turned(one), atol=1e-5)
 
 
 def test_two_views_are_a_tile_and_its_half_turn(make_model):
-    runner, rgb = Runner(make_model(maps=3), "cpu", False), pixels(64, 64)
+    runner, rgb = TorchRunner(make_model(maps=3), "cpu", False), pixels(64, 64)
 
     def maps(image, views):
-        [found] = features(
-            runner, [np.ascontiguousarray(image)], InferenceSettings(mode="prompter", tta=views)
+        [found] = runner.features(
+            [np.ascontiguousarray(image)], InferenceSettings(mode="prompter", tta=views)
         )
         return found.maps
 
@@ -238,9 +239,9 @@ def test_views_of_a_model_trained_on_labels_with_an_offset(make_model, monkeypat
         return TileFeatures(None, images[:, :1].roll([int(off) for off in offset_yx], (2, 3)))
 
     monkeypatch.setattr(SacModel, "forward_features", beside)
-    runner, rgb = Runner(make_model(maps=1), "cpu", precision == "bf16"), pixels(64, 64)
+    runner, rgb = TorchRunner(make_model(maps=1), "cpu", precision == "bf16"), pixels(64, 64)
     alone, averaged, blurred = (
-        features(runner, [rgb], InferenceSettings(mode="prompter", tta=views, label_offset_yx=offset))[0].maps
+        runner.features([rgb], InferenceSettings(mode="prompter", tta=views, label_offset_yx=offset))[0].maps
         for views, offset in ((1, offset_yx), (8, offset_yx), (8, (0.0, 0.0)))
     )
     inner = np.s_[:, 8:-8, 8:-8]
