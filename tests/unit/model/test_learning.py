@@ -55,6 +55,7 @@ def test_bf16_agrees_with_float32(make_model, rgb, family):
     assert (plain - mixed).abs().max() < 0.05 * plain.abs().max()
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, at its first compilation
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.long)])
 def test_compiled_agrees_with_eager(make_model, rgb, backend):
     if backend == "inductor" and shutil.which("g++") is None:
