@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,6 +104,27 @@ def sequential(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     number = np.where(present, np.cumsum(present), 0).astype(np.int32)
     renumbered: NDArray[np.int32] = number[labels]
     return renumbered
+
+
+def largest_pieces(labels: NDArray[np.integer], min_area_px: int = 1) -> NDArray[np.int32]:
+    """Keep the largest 4-connected piece of each object, of equal ones the first in reading order.
+
+    The objects are renumbered as 1..n in the order of their labels; smaller ones than ``min_area_px`` are
+    left out.
+
+    >>> largest_pieces(np.array([[7, 0, 7, 7], [0, 3, 0, 7]])).tolist()
+    [[0, 0, 2, 2], [0, 1, 0, 2]]
+    """
+    pieces = np.asarray(label(labels, connectivity=1, background=0))
+    area_px = np.bincount(pieces.ravel())
+    owner = np.zeros(len(area_px), np.int64)
+    owner[pieces.ravel()] = labels.ravel()
+    order = np.lexsort((-np.arange(len(area_px)), area_px))
+    largest = np.zeros(largest_label(labels) + 1, np.int64)
+    largest[owner[order]] = order
+    kept = (largest[owner] == np.arange(len(area_px))) & (area_px >= min_area_px)
+    kept[0] = False
+    return sequential(np.where(kept[pieces], labels, 0))
 
 
 def largest_label(labels: NDArray[np.integer]) -> int:

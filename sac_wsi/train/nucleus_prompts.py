@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sac_wsi.model.points.prompts import expert_points
-from sac_wsi.model.predict.watershed import add_unseeded_basins, basins_of, seeds_of
+from sac_wsi.model.predict.torch_runner import map_values
+from sac_wsi.model.predict.watershed import add_unseeded_basins, basins_of, has_votes, seeds_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,15 +50,15 @@ def sample_nucleus_prompts(
         use: The settings of inference.
         rng: Source of all random numbers.
     """
-    probability = maps.detach().float().sigmoid().cpu().numpy()
+    values = map_values(maps.detach()).cpu().numpy()
     truth = labels.cpu().numpy()
     owner: list[int] = []
     centres: list[NDArray[np.int32]] = []
     basin, true_id = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     basins = np.zeros(truth.shape, np.int32)
-    for i, of_tile in enumerate(probability):
+    for i, of_tile in enumerate(values):
         seeds_yx = seeds_of(of_tile, use)
-        basins[i] = basins_of(of_tile[0], of_tile, seeds_yx, use)
+        basins[i] = basins_of(of_tile[0], of_tile, None if has_votes(of_tile) else seeds_yx, use)
         own_yx = add_unseeded_basins(seeds_yx, basins[i])
         some_yx = rng.permutation(np.concatenate([own_yx, _missed(truth[i], own_yx, rng)]))[:most]
         y, x = some_yx.T

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.points.prompts import CentreSettings, PointSettings
+from sac_wsi.model.points.votes import VoteSettings
 from sac_wsi.settings.checks import check_range
 
 Mode = Literal["semantic", "instance", "prompter"]
@@ -47,6 +48,7 @@ class InferenceSettings:
     min_probability    semantic, prompter: drop nuclei whose mean probability is lower
     min_area_um2       drop smaller objects
     prompts_at_once    instance: prompts in one decoder call
+    votes              how the votes of pixels are counted, for a prompter of five maps
     tta                number of the tile's eight rotations and reflections over which the prompter's maps are
                        averaged; time grows with it
     label_offset_yx    offset in pixels (y, x) of the training labels from the nuclei. It is the same however
@@ -56,6 +58,7 @@ class InferenceSettings:
     mode: Mode = "semantic"
     points: PointSettings = field(default_factory=PointSettings)
     centres: CentreSettings = field(default_factory=CentreSettings)
+    votes: VoteSettings = field(default_factory=VoteSettings)
     mask_probability: float = 0.5
     faint_probability: float = 1.0
     negatives: int = 0
@@ -86,7 +89,10 @@ class InferenceSettings:
 
     def hashed(self) -> dict[str, Any]:
         """Return the settings as nested mappings under the names that enter hashes."""
-        return _renamed(asdict(self), _FIRST_NAMES)
+        names = _renamed(asdict(self), _FIRST_NAMES)
+        if self.votes == VoteSettings():  # settings that came later must not change the UUID of any nucleus
+            del names["votes"]
+        return names
 
     def in_pixels(self, mpp: float) -> PixelSettings:
         """Return the settings for tiles of ``mpp`` micrometres per pixel."""

@@ -33,7 +33,7 @@ def prompter_graph(
     pixel_mean: tuple[float, float, float],
     pixel_std: tuple[float, float, float],
 ) -> ov.Model:
-    """Return the graph from RGB pixels (1, side, side, 3) uint8 to probability maps (1, M, side, side).
+    """Return the graph from RGB pixels (1, side, side, 3) uint8 to maps (1, M, side, side).
 
     Args:
         size: Kind, width and maps of the prompter.
@@ -41,6 +41,9 @@ def prompter_graph(
         side_px: Side of a tile.
         pixel_mean: Subtracted from R, G and B.
         pixel_std: By which they are then divided.
+
+    Returns:
+        Its maps are probabilities, except the offsets of five maps.
     """
     layers = _Layers({name: np.asarray(value, np.float32) for name, value in tensors.items()})
     pixels = ops.parameter([1, side_px, side_px, 3], np.uint8, name="pixels")
@@ -48,10 +51,12 @@ def prompter_graph(
     mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (pixel_mean, pixel_std))
     x = ops.divide(ops.subtract(x, mean), std)
     logits = _lite(layers, x) if size.kind == "lite0" else _unet(layers, x)
-    if size.maps > PROBABILITY_MAPS:
-        first, last, step = (np.array(values) for values in ([0], [PROBABILITY_MAPS], [1]))
-        logits = ops.slice(logits, first, last, step, np.array([1]))
-    return ov.Model([ops.result(ops.sigmoid(logits))], [pixels], "prompter")
+    if size.maps <= PROBABILITY_MAPS:
+        maps = ops.sigmoid(logits)
+    else:
+        parts = ops.variadic_split(logits, 1, [PROBABILITY_MAPS, size.maps - PROBABILITY_MAPS])
+        maps = ops.concat([ops.sigmoid(parts.output(0)), parts.output(1)], 1)
+    return ov.Model([ops.result(maps)], [pixels], "prompter")
 
 
 class _Layers:

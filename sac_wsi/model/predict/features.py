@@ -32,7 +32,7 @@ class Features:
     """Outputs of the networks for one tile.
 
     embedding  (1, width, cells, cells), None if only the prompter's maps are needed
-    maps       (1 or 3, tile, tile) probabilities, None without a prompter
+    maps       (1, 3 or 5, tile, tile) probabilities and offsets, None without a prompter
     """
 
     embedding: Any  # a tensor: PyTorch is not imported here
@@ -68,9 +68,9 @@ def fill_tile(tile: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     return np.pad(tile, ((0, side_px - height), (0, side_px - width), (0, 0)), mode="symmetric")
 
 
-def direction_back(offset_yx: tuple[float, float], quarters: int, mirrored: bool) -> tuple[float, float]:
-    """Return an offset (y, x) on a view as it lies after the view was turned back."""
-    y, x = offset_yx[0], -offset_yx[1] if mirrored else offset_yx[1]
+def direction_back(y: Any, x: Any, quarters: int, mirrored: bool) -> tuple[Any, Any]:
+    """Return vectors on a view, numbers or arrays, as they point after the view was turned back."""
+    x = -x if mirrored else x
     for _ in range(quarters):
         y, x = x, -y
     return y, x

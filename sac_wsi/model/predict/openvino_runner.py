@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from sac_wsi.model.checkpoint.header import Header, read_arrays
 from sac_wsi.model.nets.openvino_graph import prompter_graph
+from sac_wsi.model.points.prompts import PROBABILITY_MAPS
 from sac_wsi.model.predict.features import VIEWS, Features, R, T, direction_back, fill_tile
 from sac_wsi.system.processor import usable_threads
 
@@ -56,10 +57,13 @@ class OpenVinoRunner:
 
     def _back(self, maps: Maps, quarters: int, mirrored: bool, settings: InferenceSettings) -> Maps:
         maps = np.rot90(maps[:, :, ::-1] if mirrored else maps, -quarters, (1, 2))
+        if len(maps) > PROBABILITY_MAPS:
+            offsets = direction_back(maps[3], maps[4], quarters, mirrored)
+            maps = np.concatenate([maps[:PROBABILITY_MAPS], np.stack(offsets)])
         offset_yx = settings.label_offset_yx
         if not any(offset_yx):
             return maps
-        there_yx = direction_back(offset_yx, quarters, mirrored)
+        there_yx = direction_back(*offset_yx, quarters, mirrored)
         shift = (0, offset_yx[0] - there_yx[0], offset_yx[1] - there_yx[1])
         moved: Maps = ndimage.shift(maps, shift, order=1, mode="nearest")
         return moved

@@ -12,6 +12,7 @@ from sac_wsi.model.predict.watershed import (
     add_unseeded_basins,
     add_user_points,
     basins_of,
+    has_votes,
     seeds_of,
     split_foreground,
 )
@@ -46,7 +47,12 @@ def tile_nuclei(
 def _nuclei(context: TileContext) -> Nuclei:
     """Return the nuclei of one tile without those under a negative point of the user."""
     settings, person, corner_yx, maps = context.settings, context.person, context.corner_yx, context.maps
-    seeds_yx = add_user_points(seeds_of(maps, settings), person.yx[person.positive], maps)
+    # a person's points are seeds, so that two of them can divide a nucleus; votes have no place for them
+    by_votes = has_votes(maps) and not person.positive.any()
+    if by_votes and settings.mode != "instance":
+        seeds_yx = None
+    else:
+        seeds_yx = add_user_points(seeds_of(maps, settings), person.yx[person.positive], maps)
     if settings.mode == "prompter":
         assert maps is not None
         nuclei = split_foreground(maps[0], maps, seeds_yx, corner_yx, settings)
@@ -57,10 +63,11 @@ def _nuclei(context: TileContext) -> Nuclei:
     else:
         from sac_wsi.model.predict.instance import instance_nuclei  # imports torch
 
+        assert seeds_yx is not None
         basins = None
         if context.runner.over_prompter:
             assert maps is not None
-            basins = basins_of(maps[0], maps, seeds_yx, settings)
+            basins = basins_of(maps[0], maps, None if by_votes else seeds_yx, settings)
             seeds_yx = add_unseeded_basins(seeds_yx, basins)
         nuclei = instance_nuclei(context, seeds_yx[:MOST_PROMPTS], basins)
     refused_yx = person.yx[~person.positive] + np.array(corner_yx, np.int32)

@@ -81,7 +81,7 @@ class TorchRunner:
             images = model.normalise(torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2))
             found = model.forward_features(images, embed=settings.mode != "prompter")
             logits = found.prompter_logits
-            maps = None if logits is None else _probabilities(logits)
+            maps = None if logits is None else map_values(logits)
             if maps is not None and settings.tta > 1:
                 maps = _averaged(model, images, maps, settings.tta, settings.label_offset_yx)
         host_maps = None if maps is None else maps.cpu().numpy()
@@ -99,8 +99,12 @@ def arithmetic(device: str, bf16: bool) -> AbstractContextManager[object]:
     return torch.autocast(torch.device(device).type, torch.bfloat16) if bf16 else nullcontext()
 
 
-def _probabilities(maps: Tensor) -> Tensor:
-    return maps[:, :PROBABILITY_MAPS].float().sigmoid()
+def map_values(logits: Tensor) -> Tensor:
+    """Return probabilities for the logits (B, M, h, w), and the offsets as they are."""
+    logits = logits.float()
+    values = logits[:, :PROBABILITY_MAPS].sigmoid()
+    offsets = logits[:, PROBABILITY_MAPS:]
+    return torch.cat((values, offsets), dim=1) if offsets.shape[1] else values
 
 
 def _averaged(
@@ -108,10 +112,10 @@ def _averaged(
 ) -> Tensor:
     """Average ``maps`` with the maps of the tiles in other symmetries of the square."""
     for quarters, mirrored in VIEWS[1:views]:
-        seen = _probabilities(model.maps(_moved(images, quarters, mirrored)))
+        seen = map_values(model.maps(_moved(images, quarters, mirrored)))
         seen = _moved_back(seen, quarters, mirrored)
         if any(offset_yx):
-            there_yx = direction_back(offset_yx, quarters, mirrored)
+            there_yx = direction_back(*offset_yx, quarters, mirrored)
             seen = _shifted(seen, offset_yx[0] - there_yx[0], offset_yx[1] - there_yx[1])
         maps = maps + seen
     return maps / views
@@ -123,8 +127,11 @@ def _moved(images: Tensor, quarters: int, mirrored: bool) -> Tensor:
 
 
 def _moved_back(maps: Tensor, quarters: int, mirrored: bool) -> Tensor:
-    turned = maps.flip(3) if mirrored else maps
-    return torch.rot90(turned, -quarters, (2, 3))
+    turned = torch.rot90(maps.flip(3) if mirrored else maps, -quarters, (2, 3))
+    if turned.shape[1] <= PROBABILITY_MAPS:
+        return turned
+    offsets = direction_back(turned[:, 3], turned[:, 4], quarters, mirrored)
+    return torch.cat((turned[:, :PROBABILITY_MAPS], torch.stack(offsets, dim=1)), dim=1)
 
 
 def _shifted(maps: Tensor, down: float, right: float) -> Tensor:

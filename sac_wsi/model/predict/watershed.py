@@ -1,10 +1,11 @@
 """Seeds and basins of nuclei: what the instance and semantic modes and the training share.
 
+has_votes            whether pixels vote for the centres of their nuclei: then no seeds are needed
 seeds_of             the prompter's maps ► one seed for each nucleus
 add_user_points      ... with the user's points instead of the seeds of the same nuclei
-basins_of            a foreground and seeds ► a label map, by watershed
+basins_of            a foreground and seeds ► a label map, by watershed; or by votes
 add_unseeded_basins  ... one more seed for each basin that has none
-split_foreground     a foreground and seeds ► nuclei with scores
+split_foreground     a foreground and seeds, or votes ► nuclei with scores
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy import ndimage
 
 from sac_wsi.model.points.instances import at_own_height, seeded_watershed
 from sac_wsi.model.points.prompts import BOUNDARY, PROBABILITY_MAPS, nucleus_centres
+from sac_wsi.model.points.votes import basins_of_votes, centres_of_votes, vote
 from sac_wsi.nuclei.label_maps import label_centres, region_centres
 from sac_wsi.nuclei.masks import nuclei_from_labels
 
@@ -28,11 +30,19 @@ Probability = NDArray[np.float32]
 _FOREGROUND = 0.5
 
 
+def has_votes(maps: Probability | None) -> bool:
+    """Return whether the maps have offsets, by which pixels vote for the centres of their nuclei."""
+    return maps is not None and len(maps) > PROBABILITY_MAPS
+
+
 def seeds_of(maps: Probability | None, settings: InferenceSettings) -> NDArray[np.int32]:
     """Return seeds (K, 2) y, x: one for each nucleus (three maps or more) or for each region (one map)."""
     if maps is None:
         return np.zeros((0, 2), np.int32)
-    if len(maps) >= PROBABILITY_MAPS:
+    if has_votes(maps):
+        threshold = settings.mask_probability * settings.faint_probability
+        return centres_of_votes(vote(maps, maps[0] > threshold, settings.votes))
+    if len(maps) == PROBABILITY_MAPS:
         return nucleus_centres(maps, settings.centres)
     return region_centres(maps[0] > settings.points.tau)
 
@@ -58,17 +68,22 @@ def add_user_points(
 def basins_of(
     probability: Probability,
     maps: Probability | None,
-    seeds_yx: NDArray[np.int32],
+    seeds_yx: NDArray[np.int32] | None,
     settings: PixelSettings,
     faint_probability: float = 1.0,
 ) -> NDArray[np.int32]:
-    """Divide the foreground (h, w) into labels 1..n, one for each seed or region.
+    """Divide the foreground (h, w) into labels 1..n. Pieces that are too small are left out.
 
-    They meet along the valleys of the boundary map if there is one. Pieces that are too small are left out.
+    Without seeds the votes of the pixels divide it, which needs five maps. With seeds there is one label for
+    each seed or region, and they meet along the valleys of the boundary map if there is one.
     """
+    foreground = probability > settings.mask_probability * faint_probability
+    if seeds_yx is None:
+        assert maps is not None
+        return basins_of_votes(vote(maps, foreground, settings.votes), settings.min_area_px)
     return seeded_watershed(
         probability if maps is None or len(maps) == 1 else maps[BOUNDARY],
-        probability > settings.mask_probability * faint_probability,
+        foreground,
         seeds_yx,
         min_area_px=settings.min_area_px,
     )
@@ -85,7 +100,7 @@ def add_unseeded_basins(seeds_yx: NDArray[np.int32], basins: NDArray[np.int32]) 
 def split_foreground(
     probability: Probability,
     maps: Probability | None,
-    seeds_yx: NDArray[np.int32],
+    seeds_yx: NDArray[np.int32] | None,
     corner_yx: tuple[int, int],
     settings: PixelSettings,
 ) -> Nuclei:
