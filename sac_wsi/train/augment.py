@@ -19,6 +19,7 @@ from scipy import ndimage
 from sac_wsi.errors import ConfigError
 from sac_wsi.settings.checks import check_range
 from sac_wsi.train import tiatoolbox_stain
+from sac_wsi.train.artefacts import with_artefact
 from sac_wsi.train.strands import with_strands
 
 Rgb = NDArray[np.uint8]
@@ -60,6 +61,7 @@ class AugmentSettings:
         hue: Standard deviation of the stains' colours; like ``density``, without effect where TIAToolbox
             changes the stains.
         strands: Probability of fibres or a pen stroke over the crop: dark things that are not nuclei.
+        artefacts: Probability of a fold, glass, lost focus, specks or red blood cells in a part of the crop.
     """
 
     turn: bool = True
@@ -75,11 +77,12 @@ class AugmentSettings:
     density: float = 0.0
     hue: float = 0.0
     strands: float = 0.0
+    artefacts: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("scale", "elastic_px", "stain", "colour", "blur_px", "noise", "density", "hue"):
             check_range(f"augment.{name}", getattr(self, name), at_least=0)
-        for name in ("jpeg", "strands", "normalise", "tiatoolbox"):
+        for name in ("jpeg", "strands", "artefacts", "normalise", "tiatoolbox"):
             check_range(f"augment.{name}", getattr(self, name), at_least=0, at_most=1)
         if self.tiatoolbox and not self.stain:
             raise ConfigError(
@@ -122,6 +125,8 @@ def random_crop(
     crop, cut = _sample(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), y, x, *label_yx)
     if settings.strands and rng.random() < settings.strands:
         crop, cut = with_strands(crop, cut, rng)
+    if settings.artefacts and rng.random() < settings.artefacts:
+        crop, cut = with_artefact(crop, cut, rng)
     return _change_look(crop, settings, rng), cut
 
 

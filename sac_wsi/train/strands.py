@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from sac_wsi.train.hidden_labels import cut_hidden, keep_whole
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,7 +25,8 @@ def with_strands(
     pixels: NDArray[np.float32], labels: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return the crop with some strands or one pen stroke, and the labels of the nuclei still visible."""
-    pixels, labels = pixels.copy(), labels.copy()
+    pixels = pixels.copy()
+    hidden = np.zeros(labels.shape, bool)
     pen = rng.random() < 0.3
     colour = rng.uniform(0, 255, 3) if pen else _tissue_colour(pixels, rng)
     for _ in range(1 if pen else int(rng.integers(1, _MOST_STRANDS + 1))):
@@ -31,8 +34,8 @@ def with_strands(
         cover = _stroke(labels.shape, width_px, rng) * np.float32(rng.uniform(0.5, 1.0))
         shade = np.asarray(colour * rng.uniform(0.8, 1.2), np.float32)
         pixels += cover[..., None] * (np.minimum(shade, 255) - pixels)
-        labels[cover > _HIDES] = 0
-    return pixels, labels
+        hidden |= cover > _HIDES
+    return pixels, cut_hidden(labels, hidden) if pen else keep_whole(labels, hidden)
 
 
 def _tissue_colour(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float64]:
