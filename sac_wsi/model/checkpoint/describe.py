@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint.file import sam_header
-from sac_wsi.model.checkpoint.header import read_header
+from sac_wsi.model.checkpoint.header import is_sam_file, read_header
 from sac_wsi.model.nets.counts import count_parameters, paper_counts
 from sac_wsi.model.nets.sizes import FAMILIES, Family, paper_size
 from sac_wsi.weights.catalogue import find_model_file
@@ -35,5 +35,5 @@ def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]
         )
     if encoder:
         raise ConfigError("--encoder goes with a family; a file has its own: leave it out.")
-    header = sam_header(path) if path.suffix == ".pth" else read_header(path)
+    header = sam_header(path) if is_sam_file(path) else read_header(path)
     return {"sha256": header.sha256, **asdict(count_parameters(header.card.size)), **asdict(header.card)}

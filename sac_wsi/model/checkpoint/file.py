@@ -19,6 +19,7 @@ from sac_wsi.model.checkpoint.header import (
     KEY,
     Header,
     digest_of,
+    is_sam_file,
     read_header,
     refuse_other_tensors,
 )
@@ -89,9 +90,9 @@ def load_model(path: Path, base: Path | None = None) -> tuple[SacModel, Header]:
     """Load the model in float32 and evaluation mode, on the CPU; check its hash and every tensor.
 
     A checkpoint of kind ``trained`` needs ``base``, the SAM file that it was trained on. One of Meta's own
-    files (.pth) gives SAM unchanged.
+    files, or MobileSAM's, gives SAM unchanged.
     """
-    if path.suffix == ".pth":
+    if is_sam_file(path):
         weights = read_sam_file(path)
         header = _sam_header(path, weights)
         model = build_model(header.card.size)
@@ -161,7 +162,7 @@ def verify(path: Path) -> list[str]:
     """List what is wrong with a checkpoint; an empty list if it can be used."""
     try:
         _require_published(path)
-        if path.suffix == ".pth" or read_header(path).card.kind == "whole":
+        if is_sam_file(path) or read_header(path).card.kind == "whole":
             load_model(path)
         else:
             _read_checked(path, read_header(path))

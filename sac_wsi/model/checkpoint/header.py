@@ -71,6 +71,18 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"{path} has a damaged header.") from None
 
 
+def is_sam_file(path: Path) -> bool:
+    """Return whether a file holds the weights of SAM or MobileSAM under their own names, without a card."""
+    if path.suffix in (".pth", ".pt"):
+        return True
+    try:
+        with safe_open(path, framework="np") as file:
+            named = any(name.startswith("image_encoder.") for name in file.keys())  # noqa: SIM118 - no mapping
+            return named and KEY not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def read_arrays(path: Path, header: Header, prefix: str = "") -> dict[str, NDArray[Any]]:
     """Return the tensors whose names begin with ``prefix``, without it.
 

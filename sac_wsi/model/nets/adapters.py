@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.model.nets.tiny_vit import MLP_ADAPTER_SCALE, TinyViT
 
 if TYPE_CHECKING:
     from segment_anything.modeling import ImageEncoderViT
-
-MLP_ADAPTER_SCALE = 0.5
 
 
 class Bottleneck(nn.Module):
@@ -82,11 +81,19 @@ class AdaptedBlock(nn.Module):
         return out
 
 
-def add_adapters(encoder: ImageEncoderViT, ratio: float = 0.25) -> None:
-    """Wrap every block in place; adapters have ``ratio`` times the width of the encoder and are trainable.
+def add_adapters(encoder: ImageEncoderViT | TinyViT, ratio: float = 0.25) -> None:
+    """Give every block two adapters, in place; they have ``ratio`` times its width and are trainable.
 
     Freeze the encoder before, not after.
     """
+    if isinstance(encoder, TinyViT):
+        for block in encoder.blocks:
+            like = block.mlp.norm.weight
+            width = len(like)
+            block.space_adapter, block.mlp_adapter = (
+                Bottleneck(width, int(width * ratio), like.device, like.dtype) for _ in range(2)
+            )
+        return
     if any(isinstance(block, AdaptedBlock) for block in encoder.blocks):
         raise ConfigError("This encoder already has adapters.")
     for i, block in enumerate(encoder.blocks):

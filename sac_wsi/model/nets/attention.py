@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sac_wsi.model.nets.tiny_vit import TinyViT
+
 if TYPE_CHECKING:
     from segment_anything.modeling import ImageEncoderViT
     from segment_anything.modeling.image_encoder import Attention
@@ -67,8 +69,13 @@ class ExactAttention(nn.Module):
         return functional.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :head]
 
 
-def use_exact_attention(encoder: ImageEncoderViT) -> None:
-    """Replace every block's attention in place; the parameters are shared, not copied."""
+def use_exact_attention(encoder: ImageEncoderViT | TinyViT) -> None:
+    """Replace every block's attention in place; the parameters are shared, not copied.
+
+    TinyViT's windows are small, and its attention is fused already.
+    """
+    if isinstance(encoder, TinyViT):
+        return
     for block in encoder.blocks:
         block.attn = ExactAttention(block.attn)
 

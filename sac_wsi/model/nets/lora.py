@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sac_wsi.errors import ConfigError
+from sac_wsi.model.nets.tiny_vit import TinyViT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,12 +35,14 @@ class LoraQkv(nn.Linear):
 
     q_a, v_a  A of Eq. 1, (rank, width)
     q_b, v_b  B of Eq. 1, (width, rank)
+    groups    SAM: 1, all of q, then k, then v. TinyViT: the number of heads, q, k and v of each head
     """
 
     def __init__(
         self,
         width: int,
         rank: int,
+        groups: int = 1,
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -47,10 +50,11 @@ class LoraQkv(nn.Linear):
         if rank < 1:
             raise ConfigError(f"The rank of LoRA is {rank}; needed 1 or more.")
         super().__init__(width, 3 * width, bias=bias, device=device, dtype=dtype)
+        self.groups = groups
         self._new_factors(rank)
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear, rank: int) -> LoraQkv:
+    def from_linear(cls, linear: nn.Linear, rank: int, groups: int = 1) -> LoraQkv:
         """Return the layer with updates.
 
         It shares the weight and bias of ``linear`` and leaves them as trainable as they are.
@@ -61,25 +65,28 @@ class LoraQkv(nn.Linear):
                 f"A fused qkv layer maps width to 3 x width; found {width} to {linear.out_features}."
             )
         # on meta: no second weight is made only to be thrown away
-        lora = cls(width, rank, bias=linear.bias is not None, device="meta")
+        lora = cls(width, rank, groups, bias=linear.bias is not None, device="meta")
         lora.weight, lora.bias = linear.weight, linear.bias
         lora._new_factors(rank)
         return lora
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width) to (..., 3 width) with updates of q and v."""
-        q, k, v = super().forward(x).chunk(3, dim=-1)
-        q = q + functional.linear(functional.linear(x, self.q_a), self.q_b)
-        v = v + functional.linear(functional.linear(x, self.v_a), self.v_b)
-        return torch.cat((q, k, v), dim=-1)
+        qkv = super().forward(x)
+        heads = (*x.shape[:-1], self.groups)
+        q, k, v = qkv.reshape(*heads, 3, -1).unbind(-2)
+        q = q + functional.linear(functional.linear(x, self.q_a), self.q_b).reshape(*heads, -1)
+        v = v + functional.linear(functional.linear(x, self.v_a), self.v_b).reshape(*heads, -1)
+        return torch.stack((q, k, v), dim=-2).reshape(qkv.shape)
 
     @torch.no_grad()
     def merge(self) -> nn.Linear:
         """Return a plain layer with the updates folded in; this layer does not change."""
         width, out = self.in_features, self.out_features
         weight = self.weight.clone()
-        weight[:width] += self.q_b @ self.q_a
-        weight[-width:] += self.v_b @ self.v_a
+        parts = weight.view(self.groups, 3, -1, width)
+        parts[:, 0] += (self.q_b @ self.q_a).view(self.groups, -1, width)
+        parts[:, 2] += (self.v_b @ self.v_a).view(self.groups, -1, width)
         linear = nn.Linear(width, out, bias=self.bias is not None, device="meta")
         linear.weight = nn.Parameter(weight, requires_grad=self.weight.requires_grad)
         linear.bias = self.bias
@@ -101,25 +108,27 @@ class LoraQkv(nn.Linear):
     v_b: nn.Parameter
 
 
-def add_lora(encoder: ImageEncoderViT, rank: int, blocks: Sequence[int] | None = None) -> None:
+def add_lora(encoder: ImageEncoderViT | TinyViT, rank: int = 0, blocks: Sequence[int] | None = None) -> None:
     """Replace ``attn.qkv`` of the given blocks (default: of every block) in place.
 
-    The new factors are trainable: freeze the encoder before, not after.
+    The new factors are trainable: freeze the encoder before, not after. A rank of 0 is a quarter of the width
+    of each block.
     """
     depth = len(encoder.blocks)
     chosen = range(depth) if blocks is None else blocks
-    if rank < 1:
-        raise ConfigError(f"The rank of LoRA is {rank}; needed 1 or more.")
+    if rank < 0:
+        raise ConfigError(f"The rank of LoRA is {rank}; needed 0 or more.")
     if missing := [i for i in chosen if not 0 <= i < depth]:
         raise ConfigError(f"LoRA on blocks {missing}: the encoder has blocks 0 to {depth - 1}.")
     if taken := [i for i in chosen if isinstance(encoder.blocks[i].attn.qkv, LoraQkv)]:
         raise ConfigError(f"Blocks {taken} have LoRA already; merge it before adding another.")
     for i in set(chosen):
         attention = encoder.blocks[i].attn
-        attention.qkv = LoraQkv.from_linear(attention.qkv, rank)
+        groups = attention.heads if isinstance(encoder, TinyViT) else 1
+        attention.qkv = LoraQkv.from_linear(attention.qkv, rank or attention.qkv.in_features // 4, groups)
 
 
-def merge_lora(encoder: ImageEncoderViT) -> None:
+def merge_lora(encoder: ImageEncoderViT | TinyViT) -> None:
     """Fold every update into its layer in place: SAM's own shape and speed again."""
     for block in encoder.blocks:
         if isinstance(block.attn.qkv, LoraQkv):

@@ -190,7 +190,7 @@ def build_model(size: ModelSize, *, exact_attention: bool = True) -> SacModel:
         return SacModel(size, image_encoder=None, prompt_encoder=None, mask_decoder=None, prompter=prompter)
     encoder = build_encoder(size.encoder, size.tile_px)
     if size.family == "sac":
-        add_lora(encoder, size.rank, size.lora_blocks or None)
+        add_lora(encoder, size.lora_rank, size.lora_blocks or None)
     if size.family == "msa":
         add_adapters(encoder)
     if exact_attention:

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from segment_anything.modeling import (
     ImageEncoderViT,
     MaskDecoder,
@@ -19,6 +21,7 @@ from torch.nn import functional
 
 from sac_wsi.errors import CheckpointError
 from sac_wsi.model.nets.sizes import ENCODERS, decoder_size, encoder_size
+from sac_wsi.model.nets.tiny_vit import TinyViT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +38,11 @@ def build_sam(encoder: str, tile_px: int) -> Sam:
     )
 
 
-def build_encoder(encoder: str, tile_px: int) -> ImageEncoderViT:
-    """Build SAM's image encoder for tiles of this side."""
+def build_encoder(encoder: str, tile_px: int) -> ImageEncoderViT | TinyViT:
+    """Build an image encoder for tiles of this side."""
     size = encoder_size(encoder)
+    if size.kind == "tiny_vit":
+        return TinyViT(size.out_width)
     return ImageEncoderViT(
         img_size=tile_px,
         patch_size=size.patch_px,
@@ -79,7 +84,31 @@ def build_mask_decoder(encoder: str) -> MaskDecoder:
 
 
 def read_sam_file(path: Path) -> State:
-    """Read the tensors of one of Meta's ``.pth`` files; nothing in it is executed."""
+    """Read the tensors of a file of SAM (.pth) or MobileSAM (.pt, .safetensors); no code in it is run.
+
+    TinyViT's classifier, which MobileSAM's file holds and does not use, is left out.
+    """
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    unused = ("image_encoder.norm_head.", "image_encoder.head.")
+    return {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+        if not name.startswith(unused) and not name.endswith(".attention_bias_idxs")
+    }
+
+
+def _read_safetensors(path: Path) -> State:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a safetensors file, or it is truncated ({type(error).__name__}). Copy it again."
+        ) from None
+
+
+def _read_pth(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
@@ -102,6 +131,8 @@ def read_sam_file(path: Path) -> State:
 
 def encoder_of(state: State, what: str) -> str:
     """Return the name of the encoder that a state of SAM belongs to, by its width and depth."""
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return "vit_t"
     patch, width = state.get("image_encoder.patch_embed.proj.weight"), -1
     depth = sum(name.endswith(".attn.qkv.weight") for name in state)
     if patch is not None and patch.ndim == 4:

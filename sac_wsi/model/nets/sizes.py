@@ -34,9 +34,9 @@ LITE_TAKEN = (0, 1, 2, 4, 6)
 
 @dataclass(frozen=True)
 class EncoderSize:
-    """SAM's image encoder (a vision transformer).
+    """SAM's image encoder: a vision transformer, or MobileSAM's TinyViT, whose other sizes are fixed.
 
-    width          width of a token
+    width          width of a token; of TinyViT that of its last stage
     patch_px       side of the square that becomes one token
     window         side of a local attention window, in tokens
     global_blocks  blocks that attend over the whole tile
@@ -50,6 +50,7 @@ class EncoderSize:
     patch_px: int = 16
     window: int = 14
     out_width: int = 256
+    kind: Literal["vit", "tiny_vit"] = "vit"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class ModelSize:
     family      row of the paper's tables; it decides what is trained
     encoder     name in ``ENCODERS``
     tile_px     side of the input
-    lora_rank   0: a quarter of the encoder's width
+    lora_rank   0: a quarter of the width of each block
     lora_blocks  numbers of the blocks with LoRA, from 0; empty: all blocks
     over_prompter  the encoder also gets the prompter's features, and masks correct the prompter's; not in the
                 paper, and not for SAM's weights
@@ -119,18 +120,17 @@ class ModelSize:
         check_range("size.tile_px", self.tile_px, at_most=_MOST_TILE_PX)
         if self.over_prompter and self.family != "sac":
             raise ConfigError(f"over_prompter goes with family sac; found {self.family}. Leave it out.")
+        if self.over_prompter and encoder_size(self.encoder).kind == "tiny_vit":
+            raise ConfigError(f"over_prompter goes with SAM's own kind of encoder; found {self.encoder}.")
         check_range("size.lora_rank", self.lora_rank, at_least=0, at_most=encoder_size(self.encoder).width)
-
-    @property
-    def rank(self) -> int:
-        """Rank of LoRA's updates; 0 for families without."""
-        return self.lora_rank or encoder_size(self.encoder).width // 4
 
 
 ENCODERS: dict[str, EncoderSize] = {
     "vit_b": EncoderSize(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": EncoderSize(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": EncoderSize(1280, 32, 16, (7, 15, 23, 31)),
+    # MobileSAM's: small enough to run with pretrained weights on a CPU
+    "vit_t": EncoderSize(320, 10, 10, (), window=7, kind="tiny_vit"),
     # the same architecture at a size that can be trained from random weights: 512 px in patches of 8 keep
     # SAM's embedding of 64 x 64
     "vit_tiny": EncoderSize(192, 12, 3, (2, 5, 8, 11), patch_px=8, out_width=128),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import CheckpointError, ConfigError
-from sac_wsi.model.checkpoint.header import read_header
+from sac_wsi.model.checkpoint.header import is_sam_file, read_header
 from sac_wsi.model.checkpoint.inference import InferenceSettings, check_names
 from sac_wsi.model.predict.choose_engine import choose_engine
 from sac_wsi.model.predict.segmenter import SacSegmenter
@@ -41,7 +41,7 @@ def choose_segmenter(
         precision: ``auto``, ``float32`` or ``bf16``.
     """
     path = find_checkpoint(model)
-    header = _sam_header(path) if path.suffix == ".pth" else read_header(path)
+    header = _sam_header(path) if is_sam_file(path) else read_header(path)
     check_names(changes)
     settings = build(InferenceSettings, merged(asdict(header.card.inference), changes), "sac.")
     engine, device, precision = choose_engine(header.card, settings.mode, engine, device, precision)
@@ -65,7 +65,7 @@ def _sam_header(path: Path) -> Header:
 def find_checkpoint(model: str) -> Path:
     """Return the file of a checkpoint given by its path or its name."""
     path = Path(model)
-    is_path = path.suffix in (".safetensors", ".pth") or "/" in model
+    is_path = path.suffix in (".safetensors", ".pth", ".pt") or "/" in model
     if is_path and path.is_file():
         return path
     if found := find_model_file(model):

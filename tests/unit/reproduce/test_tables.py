@@ -180,7 +180,6 @@ def test_points():
 def test_sizes():
     assert PAPER_SCALE.of(SAC) == SAC
     assert PAPER_SCALE.size(SAC).tile_px == 1024
-    assert PAPER_SCALE.size(SAC).rank == 320
     small = SMALL_SCALE.of(SAC)
     assert (small.encoder, small.points, small.family) == ("vit_nano", 1, "sac")
     assert SMALL_SCALE.size(small) == SMALL_SCALE.size(SAC)

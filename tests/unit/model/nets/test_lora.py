@@ -126,7 +126,7 @@ def test_it_works_under_exact_attention_too() -> None:
     assert torch.isfinite(model(image())).all()
 
 
-@pytest.mark.parametrize(("rank", "blocks"), [(0, None), (-1, None), (2, [2]), (2, [0, -1])])
+@pytest.mark.parametrize(("rank", "blocks"), [(-1, None), (2, [2]), (2, [0, -1])])
 def test_impossible_requests_change_nothing(rank: int, blocks: list[int] | None) -> None:
     model = encoder()
     with pytest.raises(ConfigError):
