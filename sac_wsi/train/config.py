@@ -10,7 +10,7 @@ from typing import Literal
 from sac_wsi.datasets import Layout
 from sac_wsi.errors import ConfigError
 from sac_wsi.model.checkpoint.inference import InferenceSettings
-from sac_wsi.model.nets.sizes import ModelSize
+from sac_wsi.model.nets.sizes import PROMPTER_SIDE_MULTIPLE, ModelSize
 from sac_wsi.settings.checks import check_range
 from sac_wsi.tiling.grid import GridSettings, SettingNames, make_grid
 from sac_wsi.train.augment import AugmentSettings
@@ -239,9 +239,10 @@ class TrainConfig:
                 "objective.part is sac, and the prompter that it uses would stay random: needed start, a "
                 "checkpoint with a prompter, or objective.auto=false without size.over_prompter."
             )
-        step = self.size.prompter.side_multiple
-        if self.schedule.crop_px % step:
-            raise ConfigError(f"schedule.crop_px is {self.schedule.crop_px}: needed a multiple of {step}.")
+        if self.schedule.crop_px % PROMPTER_SIDE_MULTIPLE:
+            raise ConfigError(
+                f"schedule.crop_px is {self.schedule.crop_px}: needed a multiple of {PROMPTER_SIDE_MULTIPLE}."
+            )
         if self.schedule.crop_px and self.objective.part != "prompter":
             raise ConfigError(
                 f"schedule.crop_px is {self.schedule.crop_px}: only a prompter alone can be trained on "

@@ -7,16 +7,19 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sac_wsi.model.nets.sizes import PROMPTER_SIDE_MULTIPLE
 
-def check_input(x: Tensor, side_multiple: int) -> None:
-    """Raise ValueError if an input is not (B, 3, H, W) with H and W multiples of ``side_multiple``."""
+
+def check_input(x: Tensor) -> None:
+    """Raise ValueError if an input is not (B, 3, H, W) with H and W multiples of 16."""
     if x.ndim != 4 or x.shape[1] != 3:
         raise ValueError(f"the prompter got an input of shape {tuple(x.shape)}; needed (B, 3, H, W)")
     height, width = x.shape[2:]
-    if height % side_multiple or width % side_multiple:
+    step = PROMPTER_SIDE_MULTIPLE
+    if height % step or width % step:
         raise ValueError(
-            f"the prompter got {height} x {width} pixels; needed multiples of {side_multiple}: pad to "
-            f"{-height // side_multiple * -side_multiple} x {-width // side_multiple * -side_multiple}"
+            f"the prompter got {height} x {width} pixels; needed multiples of {step}: pad to "
+            f"{-height // step * -step} x {-width // step * -step}"
         )
 
 

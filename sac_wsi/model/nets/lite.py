@@ -1,11 +1,11 @@
 """A prompter over EfficientNet-Lite0: a pretrained encoder, and a decoder that ends at half resolution.
 
-image ─► stride 2 ─► 4 ─► 8 ─► 16 ─► 32        encoder: inverted residual blocks, mostly depthwise
-             │       │      │      │       │
-maps  ◄─ stride 2 ◄─ 4 ◄──  8 ◄── 16 ◄─────┘        decoder: 3×3 convolutions over both
+image ─► stride 2 ─► 4 ─► 8 ─► 16     encoder: inverted residual blocks, mostly depthwise
+             │       │      │      │
+maps  ◄─ stride 2 ◄─ 4 ◄──  8 ◄────┘     decoder: 3×3 convolutions over both
 
 The last layer gives the 2×2 pixels of each cell of stride 2, so the maps have the resolution of the image and
-no layer works on all its pixels. At the default width it takes about 20,000 multiplications a pixel, a U-Net
+no layer works on all its pixels. At the default width it takes about 19,000 multiplications a pixel, a U-Net
 of width 16 takes 46,000.
 """
 
@@ -21,11 +21,10 @@ from sac_wsi.model.nets.convolution import check_input
 from sac_wsi.model.nets.sizes import LITE_STAGES, LITE_TAKEN
 
 _STEM = 32
-SIDE_MULTIPLE = 32
 
 
 class LitePrompter(nn.Module):
-    """Map normalised pixels (B, 3, H, W) to maps (B, M, H, W); H and W are multiples of 32.
+    """Map normalised pixels (B, 3, H, W) to maps (B, M, H, W); H and W are multiples of 16.
 
     width  filters of the decoder at stride 2; at strides 4, 8 and 16 it has two, three and four times as many
     maps   number of maps, as of ``UNet``
@@ -35,13 +34,14 @@ class LitePrompter(nn.Module):
         super().__init__()
         self.encoder = LiteEncoder()
         self.feature_widths = {8: 3 * width, 4: 2 * width, 2: width}
-        skips = [LITE_STAGES[stage][1] for stage in LITE_TAKEN]
-        widths = [skips[-1], *(width * times for times in (4, 3, 2, 1))]
+        *skips, last = (LITE_STAGES[stage][1] for stage in LITE_TAKEN)
+        widths = [width * times for times in (4, 3, 2, 1)]
+        self.neck = _convolution(last, widths[0])
         self.reduce = nn.ModuleList(_convolution(into, out, 1) for into, out in pairwise(widths))
         self.up = nn.ModuleList(
-            nn.Sequential(_convolution(out + skip, out), _convolution(out, out) if last else nn.Identity())
-            for out, skip, last in zip(widths[1:], skips[-2::-1], (False, False, False, True), strict=True)
+            _convolution(out + skip, out) for out, skip in zip(widths[1:], skips[::-1], strict=True)
         )
+        self.finest = _convolution(width, width)
         self.out = nn.Conv2d(width, 4 * maps, kernel_size=1)
         self.apply(_initialise)
         # the four pixels of a cell begin equal: the maps begin smooth
@@ -54,18 +54,19 @@ class LitePrompter(nn.Module):
 
     def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the maps and the decoder's features at strides 8, 4 and 2."""
-        check_input(x, SIDE_MULTIPLE)
+        check_input(x)
         *skips, x = self.encoder(x)
+        x = self.neck(x)
         features = []
         for reduce, block in zip(self.reduce, self.up, strict=True):
             x = functional.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
             x = block(torch.cat((x, skips.pop()), dim=1))
             features.append(x)
-        return functional.pixel_shuffle(self.out(x), 2), features[1:]
+        return functional.pixel_shuffle(self.out(self.finest(x)), 2), features
 
 
 class LiteEncoder(nn.Module):
-    """EfficientNet-Lite0 without its classifier; features at strides 2, 4, 8, 16 and 32."""
+    """EfficientNet-Lite0 to stride 16; features at strides 2, 4, 8 and 16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +81,7 @@ class LiteEncoder(nn.Module):
             self.stages.append(stage)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the features (B, 16, H/2, W/2), 24, 40, 112 and (B, 320, H/32, W/32)."""
+        """Return the features (B, 16, H/2, W/2), 24, 40 and (B, 112, H/16, W/16)."""
         taken = []
         x = self.stem(x)
         for number, stage in enumerate(self.stages):

@@ -65,9 +65,6 @@ class _Layers:
     def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         self._tensors = tensors
 
-    def has(self, name: str) -> bool:
-        return f"{name}.weight" in self._tensors
-
     def convolution(self, x: Node, name: str, norm: str = "", *, stride: int = 1, groups: int = 1) -> Node:
         """Convolve, with the batch norm called ``norm``, or with a bias."""
         weight = self._tensors[f"{name}.weight"]
@@ -114,6 +111,7 @@ def _unet(layers: _Layers, x: Node) -> Node:
 
 def _lite(layers: _Layers, x: Node) -> Node:
     *skips, x = _lite_encoder(layers, x)
+    x = ops.relu(layers.convolution(x, "neck.0", "neck.1"))
     for level in range(len(LITE_TAKEN) - 1):
         x = ops.relu(layers.convolution(x, f"reduce.{level}.0", f"reduce.{level}.1"))
         x = ops.interpolate(
@@ -128,10 +126,8 @@ def _lite(layers: _Layers, x: Node) -> Node:
             axes=np.array([2, 3]),
         )
         x = ops.concat([x, skips.pop()], 1)
-        for number in (0, 1):
-            name = f"up.{level}.{number}"
-            if layers.has(f"{name}.0"):
-                x = ops.relu(layers.convolution(x, f"{name}.0", f"{name}.1"))
+        x = ops.relu(layers.convolution(x, f"up.{level}.0", f"up.{level}.1"))
+    x = ops.relu(layers.convolution(x, "finest.0", "finest.1"))
     return ops.depth_to_space(layers.convolution(x, "out"), "depth_first", 2)
 
 

@@ -18,18 +18,20 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 """SAM's normalisation of RGB values 0..255."""
 
 UNET_LEVELS = 4
+PROMPTER_SIDE_MULTIPLE = 16
+"""Sides of the tiles of a prompter, of either kind, are multiples of this."""
 LITE_STAGES = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
     (6, 40, 2, 2, 5),
     (6, 80, 3, 2, 3),
     (6, 112, 3, 1, 5),
-    (6, 192, 4, 2, 5),
-    (6, 320, 1, 1, 3),
 )
-"""Stages of EfficientNet-Lite0 (Tan and Le 2019): expansion, width, blocks, stride of the first, kernel."""
-LITE_TAKEN = (0, 1, 2, 4, 6)
-"""Stages after which the decoder takes the features: the last ones at strides 2, 4, 8, 16 and 32."""
+"""Stages of EfficientNet-Lite0 (Tan and Le 2019): expansion, width, blocks, stride of the first, kernel.
+
+Its last two, at stride 32, are left out: they see so far that two tiles would disagree within their halos."""
+LITE_TAKEN = (0, 1, 2, 4)
+"""Stages after which the decoder takes the features: the last ones at strides 2, 4, 8 and 16."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,6 @@ class PrompterSize:
     maps: int = 1
     kind: PrompterKind = "unet"
 
-    @property
-    def side_multiple(self) -> int:
-        """Sides of its tiles are multiples of this."""
-        return 16 if self.kind == "unet" else 32
-
 
 @dataclass(frozen=True)
 class ModelSize:
@@ -114,7 +111,7 @@ class ModelSize:
             raise ConfigError(f"size.prompter.maps is {self.prompter.maps}: needed 1, 3 or 5.")
         check_range("size.prompter.width", self.prompter.width, at_least=1, at_most=_MOST_FILTERS)
         patch_px = 1 if self.family == "unet" else encoder_size(self.encoder).patch_px
-        step = max(self.prompter.side_multiple, patch_px)
+        step = max(PROMPTER_SIDE_MULTIPLE, patch_px)
         if self.tile_px < 2 * step or self.tile_px % step:
             raise ConfigError(f"size.tile_px is {self.tile_px}: needed a multiple of {step}.")
         check_range("size.tile_px", self.tile_px, at_most=_MOST_TILE_PX)

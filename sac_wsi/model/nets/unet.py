@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from sac_wsi.model.nets.convolution import check_input
 from sac_wsi.model.nets.sizes import UNET_LEVELS
 
-SIDE_MULTIPLE = 2**UNET_LEVELS
-
 
 class UNet(nn.Module):
     """Map normalised pixels (B, 3, H, W) to logits (B, M, H, W); H and W are multiples of 16.
@@ -46,7 +44,7 @@ class UNet(nn.Module):
 
     def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the logits and the features at strides 8, 4, 2 and 1 (stride x ``width`` channels)."""
-        check_input(x, SIDE_MULTIPLE)
+        check_input(x)
         skips, features = [], []
         for block in self.down[:-1]:
             x = block(x)
