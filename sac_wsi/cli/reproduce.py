@@ -27,10 +27,11 @@ _PLACE = "SET=IMAGES[,LABELS]"
 @click.option(
     "--scale",
     "scale_name",
-    type=click.Choice(("paper", "small")),
+    type=click.Choice(("paper", "mobile", "small")),
     default="paper",
     show_default=True,
-    help="small: run the code of every row in seconds with a tiny encoder; its numbers mean nothing.",
+    help="mobile: MobileSAM's encoder at 512 pixels, for a CPU. small: run the code of every row in minutes "
+    "with a tiny encoder; its numbers mean nothing.",
 )
 @click.option("--data", multiple=True, metavar=_PLACE, help="Training images: monuseg, dsb or glas.")
 @click.option("--test", multiple=True, metavar=_PLACE, help="Test images instead of the test part of --data.")
@@ -40,7 +41,8 @@ _PLACE = "SET=IMAGES[,LABELS]"
     multiple=True,
     metavar="FILE",
     type=PATH,
-    help="Meta's weights of an encoder; all rows together need ViT-B, ViT-L and ViT-H.",
+    help="Meta's weights of an encoder; all rows together need ViT-B, ViT-L and ViT-H. At mobile scale: "
+    "MobileSAM's file.",
 )
 @click.option("--out", type=PATH, default="runs/reproduce", show_default=True, help="Folder for the results.")
 @set_option("One setting of all trainings: schedule.*")

@@ -53,7 +53,9 @@ class Experiment:
 
     @property
     def sam_model(self) -> str:
-        """Name of Meta's checkpoint in ``sac-wsi models list`` that the run starts from; "" for none."""
+        """Name of the checkpoint that the run starts from, as in ``sac-wsi models list``; "" for none."""
+        if self.encoder == "vit_t":
+            return "MobileSAM"
         return f"sam_{self.encoder}" if self.encoder else ""
 
     @property

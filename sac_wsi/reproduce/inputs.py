@@ -14,7 +14,7 @@ from sac_wsi.reproduce.experiment import DATASET_NAMES, Dataset, Experiment
 if TYPE_CHECKING:
     from sac_wsi.reproduce.scale import Scale
 
-SAM_ENCODERS = ("vit_b", "vit_l", "vit_h")
+SAM_ENCODERS = ("vit_b", "vit_l", "vit_h", "vit_t")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Place:
 class Available:
     """What the user has.
 
-    sam   encoders with a SAM checkpoint: "vit_b", "vit_l", "vit_h"
+    sam   encoders with a checkpoint: "vit_b", "vit_l", "vit_h", or "vit_t" of MobileSAM
     data  datasets
     """
 
@@ -70,6 +70,7 @@ def missing_inputs(run: Experiment, scale: Scale, given: Available) -> str:
     """
     if not scale.from_sam:
         return ""
+    run = scale.of(run)
     needs = []
     if run.encoder and run.encoder not in given.sam:
         needs.append(f"needs {run.sam_model}: pass --sam-checkpoint FILE")

@@ -1,4 +1,7 @@
-"""The paper's scale, or a scale so small that all code runs in minutes and no number means anything."""
+"""The paper's scale; MobileSAM's, for a CPU; and one so small that no number means anything.
+
+At mobile scale the order of the methods can be compared with the paper's, not their numbers.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,24 @@ SMALL_WARNING = (
     "SCALE SMALL: THESE NUMBERS MEAN NOTHING. A tiny encoder was trained from random weights for a few "
     "steps; they show only that the code of every row runs."
 )
+MOBILE_WARNING = (
+    "SCALE MOBILE: MobileSAM's encoder (TinyViT) at 512 pixels and a U-Net of half the paper's width. Compare "
+    "the order of the methods with the paper's, not the numbers."
+)
 
 
 @dataclass(frozen=True)
 class Scale:
     """Sizes of the models and of the training.
 
-    encoder        replaces every encoder, without weights of SAM; "": the row's own
+    encoder        replaces every encoder; "": the row's own
     tile_px        side of the input in pixels; 0: SAM's own
     prompter_width filters of the first layer of the U-Net; 0: the paper's
     steps          training steps; 0: the epochs in ``training_config``
     mpp            micrometres per pixel; 0: the set's own
     """
 
-    name: Literal["paper", "small"]
+    name: Literal["paper", "mobile", "small"]
     encoder: str = ""
     tile_px: int = 0
     prompter_width: int = 0
@@ -37,7 +44,7 @@ class Scale:
     @property
     def warning(self) -> str:
         """The warning to show with the numbers, or ""."""
-        return SMALL_WARNING if self.name == "small" else ""
+        return {"small": SMALL_WARNING, "mobile": MOBILE_WARNING}.get(self.name, "")
 
     @property
     def side_px(self) -> int:
@@ -46,8 +53,8 @@ class Scale:
 
     @property
     def from_sam(self) -> bool:
-        """Whether encoders start from Meta's weights."""
-        return not self.encoder
+        """Whether encoders start from pretrained weights of SAM; they are random at small scale."""
+        return self.name != "small"
 
     def of(self, run: Experiment) -> Experiment:
         """Return the run at this scale."""
@@ -65,4 +72,5 @@ class Scale:
 
 PAPER_SCALE = Scale("paper")
 SMALL_SCALE = Scale("small", encoder="vit_nano", tile_px=64, prompter_width=4, steps=4, mpp=1.0)
-SCALES: dict[str, Scale] = {scale.name: scale for scale in (PAPER_SCALE, SMALL_SCALE)}
+MOBILE_SCALE = Scale("mobile", encoder="vit_t", tile_px=512, prompter_width=16)
+SCALES: dict[str, Scale] = {scale.name: scale for scale in (PAPER_SCALE, MOBILE_SCALE, SMALL_SCALE)}

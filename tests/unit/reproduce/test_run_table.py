@@ -6,7 +6,7 @@ from sac_wsi.reproduce.experiment import Experiment
 from sac_wsi.reproduce.inputs import Available, missing_inputs
 from sac_wsi.reproduce.results import ParameterCounts, RunResult
 from sac_wsi.reproduce.run_table import RunCache, run_table
-from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
+from sac_wsi.reproduce.scale import MOBILE_SCALE, PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS, target
 
 
@@ -44,6 +44,9 @@ def test_what_is_missing():
     assert missing_inputs(sac, PAPER_SCALE, Available({"vit_h"}, {"dsb"})).startswith("needs sam_vit_l:")
     assert missing_inputs(unet, PAPER_SCALE, Available(data={"dsb"})) == ""
     assert missing_inputs(sac, SMALL_SCALE, Available()) == ""
+    needed = "needs MobileSAM: pass --sam-checkpoint FILE"
+    assert missing_inputs(sac, MOBILE_SCALE, Available({"vit_l"}, {"dsb"})) == needed
+    assert missing_inputs(sac, MOBILE_SCALE, Available({"vit_t"}, {"dsb"})) == ""
 
 
 def test_rows_without_what_they_need_say_so_and_the_others_run(trainer):

@@ -10,7 +10,7 @@ from sac_wsi.reproduce.experiment import Experiment, MaskLoss
 from sac_wsi.reproduce.footnotes import FOOTNOTES
 from sac_wsi.reproduce.paper import paper_tables
 from sac_wsi.reproduce.rows import run_named
-from sac_wsi.reproduce.scale import PAPER_SCALE, SMALL_SCALE
+from sac_wsi.reproduce.scale import MOBILE_SCALE, PAPER_SCALE, SMALL_SCALE
 from sac_wsi.reproduce.tables import TARGETS, target
 
 ASKED_FOR = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "figure4", "losses"]
@@ -202,3 +202,11 @@ import sac_wsi.reproduce.tables
 assert not {"torch", "scipy", "numba"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_mobile_scale_runs_every_row_on_the_encoder_of_mobile_sam():
+    assert MOBILE_SCALE.from_sam
+    mobile = MOBILE_SCALE.of(SAC)
+    size = MOBILE_SCALE.size(mobile)
+    assert (mobile.encoder, size.encoder, size.tile_px, size.prompter.width) == ("vit_t", "vit_t", 512, 16)
+    assert MOBILE_SCALE.of(Experiment("monuseg", "unet", "")).encoder == ""
