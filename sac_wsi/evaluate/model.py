@@ -53,7 +53,7 @@ def evaluate_model(
     tile_px, halo_um = tile_of(segmenter)
     scores = []
     for scored in score_images(
-        _find_function(segmenter, experts),
+        find_function(segmenter, experts),
         images,
         tile_px=tile_px,
         halo_px=math.ceil(halo_um / segmenter.mpp),
@@ -80,7 +80,8 @@ def tile_of(segmenter: Segmenter) -> tuple[int, float]:
     return default.tile_px, default.halo_um
 
 
-def _find_function(segmenter: Segmenter, experts: int) -> FindNuclei:
+def find_function(segmenter: Segmenter, experts: int) -> FindNuclei:
+    """Return the function that finds the nuclei of tiles, as ``score_images`` takes it."""
     if isinstance(segmenter, ModelSegmenter):
         model = segmenter
 

@@ -18,8 +18,8 @@ SMALL_WARNING = (
     "steps; they show only that the code of every row runs."
 )
 MOBILE_WARNING = (
-    "SCALE MOBILE: MobileSAM's encoder (TinyViT) at 512 pixels and a U-Net of half the paper's width. Compare "
-    "the order of the methods with the paper's, not the numbers."
+    "SCALE MOBILE: MobileSAM's encoder (TinyViT) at 512 pixels and a U-Net of half the paper's width. "
+    "Compare the order of the methods with the paper's, not the numbers."
 )
 
 

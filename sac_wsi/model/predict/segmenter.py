@@ -49,7 +49,7 @@ class SacSegmenter:
     def __post_init__(self) -> None:
         size, mode = self.header.card.size, self.settings.mode
         if size.family == "unet" and mode != "prompter":
-            raise ConfigError(f"{self.name} is a U-Net alone: needed sac.mode=prompter, found {mode}.")
+            raise ConfigError(f"{self.name} is a prompter alone: needed sac.mode=prompter, found {mode}.")
         if size.family == "sam" and self.settings.tta > 1:
             raise ConfigError(
                 f"{self.name} has no prompter, and --tta averages the maps of one: leave it out."

@@ -173,7 +173,7 @@ def test_a_tile_larger_than_those_of_the_model_is_refused(make_segmenter):
 
 
 def test_modes_that_a_model_does_not_have_are_refused(make_segmenter):
-    with pytest.raises(ConfigError, match="U-Net alone"):
+    with pytest.raises(ConfigError, match="prompter alone"):
         make_segmenter("instance", family="unet")
     with pytest.raises(ConfigError, match="no prompter"):
         make_segmenter("prompter", family="sam")
