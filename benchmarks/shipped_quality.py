@@ -5,7 +5,7 @@
 
 Each --mode is one row: a mode, then any `sac.*` settings that differ from the model's own. The time is that
 of the whole evaluation after the model is loaded, with reading and scoring. --groups adds a table with a row
-for each part of the file names before a last number, such as NuInsSeg's organs; --shapes adds area and solidity
+for each part of the file names before a last number, such as an organ; --shapes adds area and solidity
 (area divided by that of the convex hull) of the nuclei, true and found. Prints Markdown.
 """
 
