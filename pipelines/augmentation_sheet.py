@@ -1,6 +1,6 @@
 """Draw what each augmentation does to the crops of a training, for a person to judge.
 
-    python pipelines/augmentation_sheet.py train.zip sheet.png --config configs/train/lite0_prompter.yaml
+    python pipelines/augmentation_sheet.py train.zip sheet.png --config configs/train/sac_tiny_prompter.yaml
 
 A row for each augmentation of the config alone, one for each artefact, and one for all together; the columns
 are the same crops in every row. Outlines are the labels.
