@@ -1,6 +1,8 @@
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +197,68 @@ def test_invalid_boxes(tmp_path):
     paths = (tmp_path / "s.tiff", tmp_path / "nuclei.json", tmp_path / "out")
     done = pipeline("cut_boxes", *paths, "--boxes", tmp_path / "empty.json")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+def a_pack(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    images, labels = folder / "images", folder / "labels"
+    for each in (images, labels):
+        each.mkdir()
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 256, (96, 96, 3), np.uint8)).save(images / f"{i}.png")
+        label = np.zeros((96, 96), np.uint16)
+        label[20:40, 20:40], label[50:70, 55:75] = 1, 2
+        Image.fromarray(label).save(labels / f"{i}.png")
+    done = pipeline("pack_training", folder / "p.zip", "--folders", images, labels, "--mpp", "0.25")
+    assert done.returncode == 0, done.stderr
+    return folder / "p.zip"
+
+
+def test_train_for_minutes(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "licence: CC0-1.0\nsize: {family: unet, tile_px: 64, prompter: {width: 2, maps: 3}}\nhalo_um: 4\n"
+        "schedule: {epoch_steps: 2, batch: 1, crop_px: 32}\n"
+        "objective: {part: prompter}\ninference: {mode: prompter}\ndata: {kind: pack}\n"
+    )
+    pack = a_pack(tmp_path)
+    arguments = (config, tmp_path / "out", "--minutes", "0.08", "--set", f"data.images={pack}")
+    done = pipeline("train_for_minutes", *arguments)
+    assert done.returncode == 0, done.stderr
+    half = tmp_path / "out" / "best_half.safetensors"
+    _, header = load_model(half)
+    assert header.card.training.steps > 0
+    assert half.stat().st_size < 100_000
+    assert '"kind": "validation"' in done.stdout
+    refused = pipeline("train_for_minutes", config, tmp_path / "x", "--minutes", "0")
+    assert refused.returncode == 1
+    assert "--minutes is 0: needed more than 0" in refused.stderr
+
+
+def test_the_sheet_of_augmentations(tmp_path):
+    pack, sheet = a_pack(tmp_path), tmp_path / "sheet.png"
+    done = pipeline("augmentation_sheet", pack, sheet, "--columns", "2", "--crop-px", "64")
+    assert done.returncode == 0, done.stderr
+    with Image.open(sheet) as picture:
+        assert picture.size[0] > 128
+    assert "Pass --overwrite" in pipeline("augmentation_sheet", pack, sheet).stderr
+
+
+def test_a_pretrained_prompter_is_read_from_a_wheel(tmp_path):
+    from sac_wsi.model.nets.lite import LiteEncoder
+
+    state = {f"layer{i}": value for i, value in enumerate(LiteEncoder().state_dict().values())}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with zipfile.ZipFile(tmp_path / "w.whl", "w") as wheel:
+        wheel.writestr("models/lite0.pth", buffer.getvalue())
+    done = pipeline("pretrained_prompter", tmp_path / "w.whl", tmp_path / "s.safetensors", "--tile-px", "64")
+    assert done.returncode == 0, done.stderr
+    model, header = load_model(tmp_path / "s.safetensors")
+    assert header.card.training.licence == "Apache-2.0"
+    kept = model.prompter.encoder.state_dict()["stages.1.0.layers.0.0.weight"]
+    assert any(torch.equal(kept, value) for value in state.values())
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w"):
+        pass
+    refused = pipeline("pretrained_prompter", tmp_path / "empty.whl", tmp_path / "t.safetensors")
+    assert "holds 0 .pth files: needed one" in refused.stderr
