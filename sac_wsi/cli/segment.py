@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="A name that `models list` shows, a checkpoint (.safetensors), or classical.  [default: sac-tiny]",
+    help="A name that `models list` shows, a file of weights, or classical.  [default: sac-tiny]",
 )
 @sam_checkpoint_option("Meta's SAM weights, for a checkpoint that holds only the trained part.")
 @click.option(
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--tta",
     is_flag=True,
-    help="Average the U-Net's maps over all rotations and mirror images of a tile: better, several times "
-    "slower.",
+    help="Average the prompter's maps over all eight rotations and mirror images of a tile; takes several "
+    "times as long.",
 )
 @mpp_option
 @click.option(
