@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,11 +157,16 @@ def verify_model(model: str) -> None:
     Example:
       sac-wsi models verify sac_vit_h.safetensors
     """
-    from sac_wsi.model.checkpoint.file import verify
+    from sac_wsi.model.checkpoint.header import is_sam_file, verify_arrays
     from sac_wsi.weights.catalogue import find_model_file
 
     path = find_model_file(model) or Path(model)
-    findings = verify(path)
+    if find_spec("torch") is None and not is_sam_file(path):
+        findings = verify_arrays(path)
+    else:
+        from sac_wsi.model.checkpoint.file import verify  # imports torch
+
+        findings = verify(path)
     for finding in findings:
         click.echo(finding)
     if findings:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 from sac_wsi.errors import ConfigError
-from sac_wsi.model.checkpoint.file import sam_header
-from sac_wsi.model.checkpoint.header import is_sam_file, read_header
-from sac_wsi.model.nets.counts import count_parameters, paper_counts
-from sac_wsi.model.nets.sizes import FAMILIES, Family, paper_size
+from sac_wsi.model.checkpoint.header import Header, is_sam_file, read_header
+from sac_wsi.model.nets.sizes import FAMILIES, Family, ModelSize, paper_size
 from sac_wsi.weights.catalogue import find_model_file
 
 
@@ -20,6 +19,8 @@ def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]
     56493360
     """
     if name_or_path in FAMILIES:
+        from sac_wsi.model.nets.counts import paper_counts  # imports torch
+
         family: Family = next(f for f in FAMILIES if f == name_or_path)
         chosen = encoder or "vit_h"
         return {
@@ -35,5 +36,22 @@ def describe(name_or_path: str, encoder: str | None = None) -> dict[str, object]
         )
     if encoder:
         raise ConfigError("--encoder goes with a family; a file has its own: leave it out.")
-    header = sam_header(path) if is_sam_file(path) else read_header(path)
-    return {"sha256": header.sha256, **asdict(count_parameters(header.card.size)), **asdict(header.card)}
+    header = _header(path)
+    return {"sha256": header.sha256, **_counts(header.card.size), **asdict(header.card)}
+
+
+def _header(path: Path) -> Header:
+    if not is_sam_file(path):
+        return read_header(path)
+    from sac_wsi.model.checkpoint.file import sam_header  # imports torch
+
+    return sam_header(path)
+
+
+def _counts(size: ModelSize) -> dict[str, int]:
+    """Return the numbers of parameters, which PyTorch counts; nothing without it."""
+    if find_spec("torch") is None:
+        return {}
+    from sac_wsi.model.nets.counts import count_parameters
+
+    return asdict(count_parameters(size))

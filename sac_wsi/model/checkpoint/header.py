@@ -83,6 +83,15 @@ def is_sam_file(path: Path) -> bool:
         return False
 
 
+def verify_arrays(path: Path) -> list[str]:
+    """List what is wrong with the header and the numbers of a checkpoint, as far as NumPy can tell."""
+    try:
+        read_arrays(path, read_header(path))
+    except CheckpointError as error:
+        return [str(error)]
+    return []
+
+
 def read_arrays(path: Path, header: Header, prefix: str = "") -> dict[str, NDArray[Any]]:
     """Return the tensors whose names begin with ``prefix``, without it.
 

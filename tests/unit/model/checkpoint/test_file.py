@@ -10,7 +10,7 @@ from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.checkpoint.card import Card, Training, card_from_json
 from sac_wsi.model.checkpoint.describe import describe
 from sac_wsi.model.checkpoint.file import load_model, save_checkpoint, verify
-from sac_wsi.model.checkpoint.header import read_header
+from sac_wsi.model.checkpoint.header import read_header, verify_arrays
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sam import build_sam
 from sac_wsi.model.points.prompts import CentreSettings, PointSettings
@@ -201,3 +201,14 @@ def test_describe_of_a_file(make_model, card, tmp_path):
     assert described["trainable"] > 0
     with pytest.raises(ConfigError, match="no model 'none'"):
         describe("none")
+
+
+def test_numpy_finds_damage_without_pytorch(make_model, card, tmp_path):
+    save_checkpoint(tmp_path / "m", make_model(), card, torch.float16)
+    assert verify_arrays(tmp_path / "m") == []
+    data = bytearray((tmp_path / "m").read_bytes())
+    data[-3] ^= 1
+    (tmp_path / "m").write_bytes(data)
+    assert "wrong SHA-256" in verify_arrays(tmp_path / "m")[0]
+    (tmp_path / "m").write_bytes(data[:-9])
+    assert len(verify_arrays(tmp_path / "m")) == 1
