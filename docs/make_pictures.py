@@ -24,7 +24,7 @@ PICTURES = Path(__file__).parent / "pictures"
 MOST_BYTES = 300_000
 REAL_REGION = Box(1550, 900, 2150, 1700)
 CORE_PX, HALO_PX = 352, 80
-"""Of tiles of 512 pixels with a halo of 20 µm, on a slide of 0.25 µm per pixel: several fit into the picture."""
+"""Of tiles of 512 pixels with a halo of 20 µm at 0.25 µm per pixel: several fit into the picture."""
 
 
 def save(name: str, image: Image.Image) -> None:
