@@ -16,6 +16,7 @@ from sac_wsi.model.checkpoint.header import read_header
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.slide.open import open_slide
+from sac_wsi.store.run import Run
 from sac_wsi.testing import SyntheticSlide, truncate
 from sac_wsi.verify.check_run import verify_run
 
@@ -36,6 +37,40 @@ def test_a_folder_of_slides_with_a_bad_one(tmp_path):
     assert "notes" not in done.stderr
     assert "Traceback" not in done.stderr
     assert verify_run(out / "a.tiff.geojson").ok
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the message of a request that was refused with one line."""
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_a_folder_that_is_missing_or_has_no_slide(tmp_path):
+    assert "There is no folder" in one_line(pipeline("segment_folder", tmp_path / "slids", tmp_path / "out"))
+    (tmp_path / "notes.txt").write_text("no slide")
+    assert "is a slide" in one_line(pipeline("segment_folder", tmp_path, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_slides_with_settings(tmp_path):
+    slides, out = tmp_path / "slides", tmp_path / "out"
+    slides.mkdir()
+    SyntheticSlide(seed=1, shape_yx=(400, 500)).write_tiff(slides / "a.tiff")
+    settings = ("--mpp", "0.3", "--set", "grid.halo_um=19", "--set", "tissue=none")
+    done = pipeline("segment_folder", slides, out, "--model", "classical", *settings)
+    assert done.returncode == 0, done.stderr
+    known = Run.open(out / "a.tiff.geojson").provenance
+    assert known["model"]["name"] == "classical"
+    assert known["slide"]["mpp"] == 0.3
+    assert known["manifest"]["config"]["grid"]["halo_um"] == 19
+
+
+def test_wrong_settings_for_a_folder_are_one_error(tmp_path):
+    for name in ("a", "b"):
+        SyntheticSlide(seed=1, shape_yx=(60, 60)).write_tiff(tmp_path / f"{name}.tiff")
+    for wrong in (("--model", "sac-tinny"), ("--set", "grid.hallo_um=19")):
+        one_line(pipeline("segment_folder", tmp_path, tmp_path / "out", *wrong))
 
 
 def unet(folder: Path, name: str, seed: int, maps: int = 3, mpp: float = 0.5) -> Path:
