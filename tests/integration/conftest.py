@@ -247,13 +247,18 @@ def _become(job) -> None:
 
 
 def _arm(calls, at, how, count_into) -> None:
-    """Die or raise before call number ``at`` to these functions of ``os``."""
+    """Die or raise before call number ``at`` to these functions of ``os``.
+
+    Numba's calls do not count: only the first run on a machine writes its cache of compiled kernels.
+    """
     lock, seen = threading.Lock(), 0
 
     def wrapped(original):
         @functools.wraps(original)
         def call(*args, **kwargs):
             nonlocal seen
+            if sys._getframe(1).f_globals["__name__"].startswith("numba."):
+                return original(*args, **kwargs)
             with lock:
                 seen += 1
                 mine = seen
