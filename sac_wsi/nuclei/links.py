@@ -1,6 +1,6 @@
 """Disjoint sets for numba kernels: each member is linked to another of its set, the first to itself.
 
-A file of its own because two rooms need it: ``classical`` and ``model``.
+A file of its own because two folders need it: ``classical`` and ``model``.
 """
 
 from __future__ import annotations

@@ -118,15 +118,15 @@ def test_pictures_are_small():
 
 
 def test_the_picture_of_imports_is_current():
-    draw_rooms = load("draw_rooms")
-    svg, _ = draw_rooms.draw()
-    assert draw_rooms.SVG.read_text(encoding="utf-8") == svg, "run python docs/draw_rooms.py"
+    draw_layers = load("draw_layers")
+    svg, _ = draw_layers.draw()
+    assert draw_layers.SVG.read_text(encoding="utf-8") == svg, "run python docs/draw_layers.py"
 
 
-def test_every_room_is_described():
+def test_every_folder_is_described():
     text = (DOCS / "architecture" / "index.md").read_text(encoding="utf-8")
-    rooms = {room for floor in load("draw_rooms").read_floors() for room in floor}
-    assert not [room for room in rooms - {"__main__"} if f"`{room}`" not in text]
+    folders = {folder for layer in load("draw_layers").read_layers() for folder in layer}
+    assert not [folder for folder in folders - {"__main__"} if f"`{folder}`" not in text]
 
 
 def test_every_setting_is_in_the_reference_with_its_meaning():

@@ -1,4 +1,4 @@
-"""The dependency rule: a room imports only from rooms of lower floors, and inside a room order is one-way."""
+"""The dependency rule: a folder imports only folders of lower layers; inside a folder, order is one-way."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ import sac_wsi
 
 ROOT = Path(sac_wsi.__file__).parent
 
-FLOORS = (
+LAYERS = (
     {"errors", "geometry"},
     {"settings", "system", "charts"},
     {"files"},
@@ -25,8 +25,8 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
-MODEL_FLOORS = ("points", "nets", "checkpoint", "predict")
+RANK = {folder: rank for rank, layer in enumerate(LAYERS) for folder in layer}
+MODEL_LAYERS = ("points", "nets", "checkpoint", "predict")
 MOST_EDGES = 150
 
 HEAVY = {"torch", "torchvision", "segment_anything", "safetensors", "openvino", "tiatoolbox"}
@@ -77,38 +77,39 @@ def own_imports(path):
 GRAPH = {name: set(own_imports(path)) for name, path in MODULES.items()}
 
 
-def room_of(name):
+def folder_of(name):
     return name.split(".")[0]
 
 
-def test_every_folder_is_a_room_and_has_a_floor():
-    assert {room_of(name) for name in MODULES} == set(RANK)
+def test_every_folder_has_a_layer():
+    assert {folder_of(name) for name in MODULES} == set(RANK)
     files = {path.stem for path in ROOT.glob("*.py")}
     assert files == {"__init__", "__main__", "errors", "geometry"}
 
 
-def test_rooms_import_only_from_lower_floors():
+def test_folders_import_only_from_lower_layers():
     wrong = [
         f"{name} imports {other}"
         for name, others in GRAPH.items()
         for other in others
-        if room_of(name) != room_of(other) and RANK[room_of(name)] <= RANK[room_of(other) or "__main__"]
+        if folder_of(name) != folder_of(other)
+        and RANK[folder_of(name)] <= RANK[folder_of(other) or "__main__"]
     ]
     assert not wrong
 
 
-def test_rooms_have_few_doors():
-    edges = {(room_of(name), room_of(other)) for name, others in GRAPH.items() for other in others}
+def test_folders_import_few_others():
+    edges = {(folder_of(name), folder_of(other)) for name, others in GRAPH.items() for other in others}
     assert len([edge for edge in edges if edge[0] != edge[1]]) <= MOST_EDGES
 
 
 def test_the_model_is_built_from_points_to_prediction():
-    rank = {f"model.{part}": i for i, part in enumerate(MODEL_FLOORS)}
+    rank = {f"model.{part}": i for i, part in enumerate(MODEL_LAYERS)}
     wrong = [
         f"{name} imports {other}"
         for name, others in GRAPH.items()
         for other in others
-        if room_of(name) == room_of(other) == "model"
+        if folder_of(name) == folder_of(other) == "model"
         and rank[".".join(name.split(".")[:2])] < rank[".".join(other.split(".")[:2])]
     ]
     assert not wrong
@@ -133,13 +134,13 @@ def test_no_module_imports_itself_by_a_detour():
 def test_heavy_libraries_stay_where_they_belong():
     wrong = []
     for name, path in MODULES.items():
-        allowed = ALLOWED.get(path.relative_to(ROOT).as_posix(), ALLOWED.get(room_of(name), set()))
+        allowed = ALLOWED.get(path.relative_to(ROOT).as_posix(), ALLOWED.get(folder_of(name), set()))
         found = {imported.split(".")[0] for imported in imported_names(path)}
         wrong += [f"{name} imports {library}" for library in (found & HEAVY) - allowed]
     assert not wrong
 
 
-def test_unit_tests_mirror_the_rooms():
+def test_unit_tests_mirror_the_folders():
     folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir()} - {"__pycache__"}
     assert folders <= set(RANK)
 
