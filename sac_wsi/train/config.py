@@ -162,6 +162,8 @@ class ObjectiveSettings:
         part: "prompter": only the prompter. "sac": all but the prompter. "both": both together.
         mask_loss: Loss of the masks; the paper's Eq. 7 and 8.
         map_loss: Loss of the prompter's maps: the paper's cross-entropy, or that plus Dice of the foreground.
+        forgive_above: Where no nucleus is labelled nearby and the prompter is surer than this of one, the
+            maps are not judged: some data sets leave blurred nuclei without an outline. 1: judged everywhere.
         auto: Prompt the semantic mask with the prompter's points, by ``inference.points``, as at inference.
         experts: Prompt it with this number of positive points from the true labels too, as a person would.
         nuclei: Single nuclei of a tile to train the instance mode on; 0: none.
@@ -171,6 +173,7 @@ class ObjectiveSettings:
     part: Part = "both"
     mask_loss: Literal["focal_dice", "dice_ce", "dice_ce_as_printed"] = "focal_dice"
     map_loss: Literal["bce", "bce_dice"] = "bce"
+    forgive_above: float = 1.0
     auto: bool = True
     experts: int = 0
     nuclei: int = 8
@@ -179,6 +182,7 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         for name in ("experts", "nuclei", "seed"):
             check_range(f"objective.{name}", getattr(self, name), at_least=0)
+        check_range("objective.forgive_above", self.forgive_above, at_least=0.5, at_most=1)
 
 
 @dataclass(frozen=True)

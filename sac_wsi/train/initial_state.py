@@ -71,7 +71,7 @@ def copy_start_weights(model: SacModel, config: TrainConfig, base: Path | None) 
     alike = other.size.over_prompter == config.size.over_prompter
     rest = ("stem.", "image_encoder.", "prompt_encoder.", "mask_decoder.")
     for part in ("prompter.", *(rest if alike else ())):
-        names = [name for name in wanted if name.startswith(part)]
+        names = [n for n in wanted if n.startswith(part) and (n in held or not _is_added(n))]
         if all(name in held and held[name].shape == wanted[name].shape for name in names):
             taken |= {name: held[name] for name in names}
         elif part == "prompter." and config.needs_prompter:
@@ -84,6 +84,11 @@ def copy_start_weights(model: SacModel, config: TrainConfig, base: Path | None) 
             f"{path} has no part of the sizes that this model needs. Give another start, or leave it out."
         )
     model.load_state_dict(taken, strict=False)
+
+
+def _is_added(name: str) -> bool:
+    """Return whether a layer begins as no change, so that weights without it fit as well."""
+    return name.startswith("prompter.refine.")
 
 
 def checkpoint_blocks(encoder: nn.Module) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional
 EPSILON = 1e-6
 FOCAL_WEIGHT = 20.0  # SAM's focal : Dice
 DICE_WEIGHT = 1.0
+FORGIVEN_DISTANCE_PX = 4
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -80,6 +81,25 @@ def prompter_loss(logits: Tensor, target: Tensor) -> Tensor:
     if logits.ndim != 4:
         raise ValueError(f"the prompter's loss got {tuple(logits.shape)}; needed (B, maps, H, W)")
     return _cross_entropy(logits, target).mean(dim=(0, 2, 3)).sum()
+
+
+def forgiven(logits: Tensor, target: Tensor, above: float) -> Tensor:
+    """Return the target with the prediction in its place where a nucleus without an outline may be.
+
+    That is background at least ``FORGIVEN_DISTANCE_PX`` away from every outline where the foreground is
+    predicted with a probability over ``above``. There the cross-entropy has no gradient.
+
+    Args:
+        logits: Predicted maps (B, M, H, W), the foreground first.
+        target: Their targets.
+        above: From this probability on; 1 forgives nothing.
+    """
+    if above >= 1:
+        return target
+    near = functional.max_pool2d(target[:, :1].float(), 2 * FORGIVEN_DISTANCE_PX + 1, 1, FORGIVEN_DISTANCE_PX)
+    predicted = torch.sigmoid(logits.detach().float())
+    sure = (predicted[:, :1] > above) & (near == 0)
+    return torch.where(sure, predicted, target.float())
 
 
 def offset_loss(offsets: Tensor, target: Tensor, inside: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from sac_wsi.train.losses import (
     dice_ce_as_printed,
     dice_ce_loss,
     dice_loss,
+    forgiven,
     offset_loss,
     prompter_loss,
     sam_loss,
@@ -132,12 +133,13 @@ def loss_of(
     if settings.part != "sac":
         assert features.prompter_logits is not None
         maps = features.prompter_logits[:, :PROBABILITY_MAPS]
-        terms["maps"] = prompter_loss(maps, batch.maps[:, :PROBABILITY_MAPS])
+        truth = forgiven(maps, batch.maps[:, :PROBABILITY_MAPS], settings.forgive_above)
+        terms["maps"] = prompter_loss(maps, truth)
         if features.prompter_logits.shape[1] > PROBABILITY_MAPS:
             offsets = features.prompter_logits[:, PROBABILITY_MAPS:]
             terms["offsets"] = offset_loss(offsets, batch.maps[:, PROBABILITY_MAPS:], batch.maps[:, :1])
         if settings.map_loss == "bce_dice":
-            terms["maps_dice"] = dice_loss(features.prompter_logits[:, :1], batch.maps[:, :1])
+            terms["maps_dice"] = dice_loss(maps[:, :1], truth[:, :1])
     if settings.part != "prompter":
         assert features.embedding is not None
         mask_loss = _MASK_LOSSES[settings.mask_loss]

@@ -28,9 +28,10 @@ class LitePrompter(nn.Module):
 
     width  filters of the decoder at stride 2; at strides 4, 8 and 16 it has two, three and four times as many
     maps   number of maps, as of ``UNet``
+    convolutions  3×3 convolutions of each decoder stage; those after the first begin as no change
     """
 
-    def __init__(self, width: int = 32, maps: int = 3) -> None:
+    def __init__(self, width: int = 32, maps: int = 3, convolutions: int = 1) -> None:
         super().__init__()
         self.encoder = LiteEncoder()
         self.feature_widths = {8: 3 * width, 4: 2 * width, 2: width}
@@ -41,9 +42,15 @@ class LitePrompter(nn.Module):
         self.up = nn.ModuleList(
             _convolution(out + skip, out) for out, skip in zip(widths[1:], skips[::-1], strict=True)
         )
+        self.refine = nn.ModuleList(
+            nn.Sequential(*(_Refinement(out) for _ in range(convolutions - 1))) for out in widths
+        )
         self.finest = _convolution(width, width)
         self.out = nn.Conv2d(width, 4 * maps, kernel_size=1)
         self.apply(_initialise)
+        for name, parameter in self.refine.named_parameters():
+            if name.endswith("layers.1.weight"):
+                nn.init.zeros_(parameter)
         # the four pixels of a cell begin equal: the maps begin smooth
         with torch.no_grad():
             self.out.weight.copy_(self.out.weight[::4].repeat_interleave(4, dim=0))
@@ -56,11 +63,11 @@ class LitePrompter(nn.Module):
         """Return the maps and the decoder's features at strides 8, 4 and 2."""
         check_input(x)
         *skips, x = self.encoder(x)
-        x = self.neck(x)
+        x = self.refine[0](self.neck(x))
         features = []
-        for reduce, block in zip(self.reduce, self.up, strict=True):
+        for stage, (reduce, block) in enumerate(zip(self.reduce, self.up, strict=True), start=1):
             x = functional.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
-            x = block(torch.cat((x, skips.pop()), dim=1))
+            x = self.refine[stage](block(torch.cat((x, skips.pop()), dim=1)))
             features.append(x)
         return functional.pixel_shuffle(self.out(self.finest(x)), 2), features
 
@@ -89,6 +96,17 @@ class LiteEncoder(nn.Module):
             if number in LITE_TAKEN:
                 taken.append(x)
         return taken
+
+
+class _Refinement(nn.Module):
+    """A 3×3 convolution that adds to its input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = _convolution(width, width, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.layers(x))
 
 
 class _Block(nn.Module):

@@ -84,6 +84,15 @@ class _Layers:
             x = ops.convolution(x, ops.constant(weight), [stride] * 2, pad, pad, [1, 1])
         return ops.add(x, bias.reshape(1, -1, 1, 1))
 
+    def refinements(self, x: Node, name: str) -> Node:
+        """Apply the convolutions that add to their input, as many as there are."""
+        number = 0
+        while f"{name}.{number}.layers.0.weight" in self._tensors:
+            layer = f"{name}.{number}.layers"
+            x = ops.relu(ops.add(x, self.convolution(x, f"{layer}.0", f"{layer}.1")))
+            number += 1
+        return x
+
     def upsampling(self, x: Node, name: str) -> Node:
         """Apply a transposed convolution of stride 2 with 2×2 weights and a bias."""
         weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
@@ -111,7 +120,7 @@ def _unet(layers: _Layers, x: Node) -> Node:
 
 def _lite(layers: _Layers, x: Node) -> Node:
     *skips, x = _lite_encoder(layers, x)
-    x = ops.relu(layers.convolution(x, "neck.0", "neck.1"))
+    x = layers.refinements(ops.relu(layers.convolution(x, "neck.0", "neck.1")), "refine.0")
     for level in range(len(LITE_TAKEN) - 1):
         x = ops.relu(layers.convolution(x, f"reduce.{level}.0", f"reduce.{level}.1"))
         x = ops.interpolate(
@@ -127,6 +136,7 @@ def _lite(layers: _Layers, x: Node) -> Node:
         )
         x = ops.concat([x, skips.pop()], 1)
         x = ops.relu(layers.convolution(x, f"up.{level}.0", f"up.{level}.1"))
+        x = layers.refinements(x, f"refine.{level + 1}")
     x = ops.relu(layers.convolution(x, "finest.0", "finest.1"))
     return ops.depth_to_space(layers.convolution(x, "out"), "depth_first", 2)
 

@@ -17,8 +17,11 @@ Prompter = UNet | LitePrompter
 
 def build_prompter(size: PrompterSize) -> Prompter:
     """Build a prompter with random weights, laid out so that it is fast on a CPU."""
-    kind = LitePrompter if size.kind == "lite0" else UNet
-    prompter = kind(size.width, size.maps)
+    prompter: Prompter
+    if size.kind == "lite0":
+        prompter = LitePrompter(size.width, size.maps, size.convolutions)
+    else:
+        prompter = UNet(size.width, size.maps)
     # twice as fast on a CPU
     prompter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return prompter

@@ -10,7 +10,11 @@ from sac_wsi.settings.checks import check_range
 
 Family = Literal["sac", "msa", "sam-ft", "sam", "unet"]
 PrompterKind = Literal["unet", "lite0"]
-_MOST_FILTERS, _MOST_TILE_PX = 1024, 8192  # a damaged card must not ask for more memory than there is
+_MOST_FILTERS, _MOST_CONVOLUTIONS, _MOST_TILE_PX = (
+    1024,
+    8,
+    8192,
+)  # a damaged card must not ask for more memory than there is
 FAMILIES: tuple[Family, ...] = ("sac", "msa", "sam-ft", "sam", "unet")
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -74,11 +78,13 @@ class PrompterSize:
     maps   1: foreground, as in the paper. 3: foreground, centre, boundary: one prompt for each nucleus.
            5: also the offset (y, x) of each pixel from the centre of its nucleus
     kind   unet: the paper's. lite0: a decoder over EfficientNet-Lite0, at half of the U-Net's cost
+    convolutions  3x3 convolutions of each decoder stage of lite0; those after the first add to their input
     """
 
     width: int = 32
     maps: int = 1
     kind: PrompterKind = "unet"
+    convolutions: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,8 @@ class ModelSize:
         if self.prompter.maps not in (1, 3, 5):
             raise ConfigError(f"size.prompter.maps is {self.prompter.maps}: needed 1, 3 or 5.")
         check_range("size.prompter.width", self.prompter.width, at_least=1, at_most=_MOST_FILTERS)
+        most = _MOST_CONVOLUTIONS if self.prompter.kind == "lite0" else 1
+        check_range("size.prompter.convolutions", self.prompter.convolutions, at_least=1, at_most=most)
         patch_px = 1 if self.family == "unet" else encoder_size(self.encoder).patch_px
         step = max(PROMPTER_SIDE_MULTIPLE, patch_px)
         if self.tile_px < 2 * step or self.tile_px % step:

@@ -18,6 +18,7 @@ from sac_wsi.train.losses import (
     dice_ce_loss,
     dice_loss,
     focal_loss,
+    forgiven,
     offset_loss,
     prompter_loss,
     sam_loss,
@@ -194,3 +195,22 @@ def test_offset_loss_is_the_mean_distance_over_the_pixels_of_nuclei() -> None:
     inside = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
     assert float(offset_loss(offsets, target, inside)) == pytest.approx(3.5)
     assert float(offset_loss(offsets, target, torch.zeros(1, 1, 2, 2))) == 0
+
+
+def test_background_that_looks_like_a_nucleus_is_forgiven_away_from_outlines() -> None:
+    target = torch.zeros(1, 3, 40, 40)
+    target[:, :, 18:22, 18:22] = 1
+    logits = torch.full((1, 3, 40, 40), -3.0)
+    logits[:, :, 2:6, 2:6] = 4  # unlabelled
+    logits[:, :, 18:25, 18:22] = 4  # reaches over the outline
+    logits.requires_grad_()
+    prompter_loss(logits, forgiven(logits, target, 0.9)).backward()
+    assert not logits.grad[:, :, 2:6, 2:6].any()
+    assert logits.grad[:, :, 22:25, 18:22].all()
+    assert logits.grad[:, :, 10:14, 10:14].all()
+
+
+@pytest.mark.parametrize("above", [1.0, 0.99])
+def test_nothing_is_forgiven_above_the_given_probability(above: float) -> None:
+    target = torch.zeros(1, 3, 40, 40)
+    torch.testing.assert_close(forgiven(torch.full((1, 3, 40, 40), 3.0), target, above), target)

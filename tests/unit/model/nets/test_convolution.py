@@ -8,7 +8,7 @@ from sac_wsi.model.nets.prompter import build_prompter
 from sac_wsi.model.nets.sizes import PrompterSize
 
 
-@pytest.mark.parametrize("size", [PrompterSize(4, 1), PrompterSize(4, 3), PrompterSize(4, 5, "lite0")])
+@pytest.mark.parametrize("size", [PrompterSize(4, 1), PrompterSize(4, 3), PrompterSize(4, 5, "lite0", 2)])
 def test_folded_norms_give_the_same_maps(size):
     torch.manual_seed(0)
     prompter = build_prompter(size).eval()

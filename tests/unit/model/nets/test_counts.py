@@ -44,6 +44,10 @@ def test_every_family_can_be_built_with_every_encoder(family, encoder):
         ({"prompter": PrompterSize(kind="lite1")}, "size.prompter.kind is 'lite1': needed unet or lite0"),
         ({"prompter": PrompterSize(maps=2)}, "size.prompter.maps is 2: needed 1, 3 or 5"),
         ({"prompter": PrompterSize(width=0)}, "size.prompter.width is 0: needed at least 1"),
+        (
+            {"prompter": PrompterSize(convolutions=2)},
+            "size.prompter.convolutions is 2: needed at least 1 and at most 1",
+        ),
     ],
 )
 def test_sizes_that_cannot_be(wrong, message):

@@ -50,6 +50,21 @@ def test_the_four_pixels_of_a_cell_begin_equal_and_every_parameter_learns() -> N
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_further_convolutions_begin_as_no_change_and_learn() -> None:
+    torch.manual_seed(0)
+    one, three = LitePrompter(width=8), LitePrompter(width=8, convolutions=3)
+    missing, unexpected = three.load_state_dict(one.state_dict(), strict=False)
+    assert not unexpected
+    assert missing
+    assert all(name.startswith("refine.") for name in missing)
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(three(images), one(images))
+    three(images).square().mean().backward()
+    gains = [p for name, p in three.refine.named_parameters() if name.endswith("layers.1.weight")]
+    assert len(gains) == 4 * 2
+    assert all(p.grad.abs().max() > 0 for p in gains)
+
+
 def test_a_sac_over_it_begins_as_the_prompter_alone() -> None:
     torch.manual_seed(0)
     size = ModelSize("sac", "vit_nano", 64, prompter=PrompterSize(4, 3, "lite0"), over_prompter=True)

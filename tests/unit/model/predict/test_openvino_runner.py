@@ -19,7 +19,7 @@ from sac_wsi.system.processor import computes_bf16
 from sac_wsi.tiling.segmenter import RgbTile
 
 SIDE = 96
-SIZES = [PrompterSize(4, 3), PrompterSize(4, 1), PrompterSize(8, 3, "lite0"), PrompterSize(8, 5, "lite0")]
+SIZES = [PrompterSize(4, 3), PrompterSize(4, 1), PrompterSize(8, 3, "lite0"), PrompterSize(8, 5, "lite0", 2)]
 
 
 def a_model(prompter):
