@@ -18,8 +18,7 @@ def cut_hidden(labels: NDArray[np.int32], hidden: NDArray[np.bool_]) -> NDArray[
 
     For wide things, behind which nothing is known.
     """
-    seen = np.where(hidden, 0, labels)
-    return np.where(_lost(labels, hidden)[seen], 0, seen).astype(np.int32)
+    return np.where(hidden | _lost(labels, hidden), 0, labels).astype(np.int32)
 
 
 def keep_whole(labels: NDArray[np.int32], hidden: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -28,11 +27,14 @@ def keep_whole(labels: NDArray[np.int32], hidden: NDArray[np.bool_]) -> NDArray[
     For narrow things: a person draws one outline around a nucleus that a fibre crosses, not two around its
     parts.
     """
-    return np.where(_lost(labels, hidden)[labels], 0, labels).astype(np.int32)
+    return np.where(_lost(labels, hidden), 0, labels).astype(np.int32)
 
 
 def _lost(labels: NDArray[np.int32], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return by label whether too little of it is visible."""
-    area_px = np.bincount(labels.ravel())
-    shown_px = np.bincount(labels[~hidden], minlength=len(area_px))
-    return np.asarray(shown_px < _LEAST_SHOWN * area_px)
+    """Return by pixel whether too little of its label is visible."""
+    # by rank: a label can be any number, and an array as long as the largest one can be 16 GB
+    _, rank = np.unique(labels, return_inverse=True)
+    rank = rank.reshape(labels.shape)
+    area_px = np.bincount(rank.ravel())
+    shown_px = np.bincount(rank[~hidden], minlength=len(area_px))
+    return np.asarray((shown_px < _LEAST_SHOWN * area_px)[rank])
