@@ -82,7 +82,8 @@ def seconds_per_step(config: TrainConfig, source: Source) -> float:
 
 
 def fitted(config: TrainConfig, step_s: float, seconds: float, out: Path) -> TrainConfig:
-    """Return the config with as many epochs as fit into the time; it stops when the time is over."""
+    """Return the config with as many epochs as fit into the time, at least one; it stops when it is over."""
+    seconds = max(1.0, seconds)  # the timing itself may have taken all of it
     epoch_s = step_s * (config.schedule.epoch_steps or _TIMED_STEPS)
     epochs = max(1, int(_SPARE * seconds / epoch_s))
     validate_every = max(1, epochs // 6)

@@ -1,6 +1,11 @@
 """Settings that every test shares."""
 
 import os
+import signal
+
+# a shell ignores Ctrl-C for what it starts in the background; the programs that the tests interrupt must not
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # one thread per process, in child processes too: the tests themselves run side by side (pytest -n auto), and
 # sums in the same order give the same weights

@@ -257,7 +257,7 @@ def test_train_for_minutes(tmp_path):
         "objective: {part: prompter}\ninference: {mode: prompter}\ndata: {kind: pack}\n"
     )
     pack = a_pack(tmp_path)
-    arguments = (config, tmp_path / "out", "--minutes", "0.08", "--set", f"data.images={pack}")
+    arguments = (config, tmp_path / "out", "--minutes", "0.02", "--set", f"data.images={pack}")
     done = pipeline("train_for_minutes", *arguments)
     assert done.returncode == 0, done.stderr
     half = tmp_path / "out" / "best_half.safetensors"
