@@ -43,10 +43,12 @@ class Header:
 
 
 def hashed_size(size: ModelSize) -> dict[str, Any]:
-    """Return the sizes that enter hashes: those that a U-Net had before there was another prompter."""
+    """Return the sizes that enter hashes: later ones only if they are used, so that older hashes stay."""
     sizes = asdict(size)
     if sizes["prompter"]["kind"] == "unet":
         del sizes["prompter"]["kind"]
+    if sizes["prompter"]["convolutions"] == 1:
+        del sizes["prompter"]["convolutions"]
     return sizes
 
 

@@ -10,9 +10,10 @@ from sac_wsi.errors import CheckpointError, ConfigError
 from sac_wsi.model.checkpoint.card import Card, Training, card_from_json
 from sac_wsi.model.checkpoint.describe import describe
 from sac_wsi.model.checkpoint.file import load_model, save_checkpoint, verify
-from sac_wsi.model.checkpoint.header import read_header, verify_arrays
+from sac_wsi.model.checkpoint.header import hashed_size, read_header, verify_arrays
 from sac_wsi.model.checkpoint.inference import InferenceSettings
 from sac_wsi.model.nets.sam import build_sam
+from sac_wsi.model.nets.sizes import ModelSize, PrompterSize
 from sac_wsi.model.points.prompts import CentreSettings, PointSettings
 
 
@@ -212,3 +213,10 @@ def test_numpy_finds_damage_without_pytorch(make_model, card, tmp_path):
     assert "wrong SHA-256" in verify_arrays(tmp_path / "m")[0]
     (tmp_path / "m").write_bytes(data[:-9])
     assert len(verify_arrays(tmp_path / "m")) == 1
+
+
+def test_sizes_that_are_new_enter_hashes_only_if_they_are_used():
+    before = hashed_size(ModelSize("unet", tile_px=64, prompter=PrompterSize(4, 3, "lite0")))
+    assert before["prompter"] == {"width": 4, "maps": 3, "kind": "lite0"}
+    deeper = hashed_size(ModelSize("unet", tile_px=64, prompter=PrompterSize(4, 3, "lite0", 2)))
+    assert deeper["prompter"] == {**before["prompter"], "convolutions": 2}
