@@ -28,9 +28,9 @@ from sac_wsi import SacWsiError
 from sac_wsi.datasets.polygons import FIRST_PIXEL_XY, paint
 from sac_wsi.errors import RequestError
 from sac_wsi.files.atomic import make_folder
+from sac_wsi.files.png import save_png
 from sac_wsi.geometry import Box
 from sac_wsi.pictures.draw_run import LARGEST_SIDE_PX
-from sac_wsi.pictures.overlay import save_png
 from sac_wsi.slide.open import open_slide
 from sac_wsi.tissue.region import read_polygons
 

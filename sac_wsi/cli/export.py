@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command("export")
 @run_argument
 @outs_option(".geojson, .geojson.gz, .zip, .tif or .png")
-@overwrite_option("Replace existing outputs.")
+@overwrite_option("Replace outputs of other runs; never a file of another program.")
 def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
     """Write the nuclei of RUN in other formats.
 
@@ -26,7 +26,8 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
       sac-wsi export nuclei.geojson --out nuclei.zip --out labels.tif
     """
     from sac_wsi.errors import OutputError
-    from sac_wsi.store.outputs import check_writable, plan_outputs, refuse_input
+    from sac_wsi.files.atomic import nothing, refuse_existing
+    from sac_wsi.store.outputs import check_writable, is_export, plan_outputs, refuse_inputs
     from sac_wsi.store.run import Run
 
     opened = Run.open(run)
@@ -34,12 +35,11 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
     if len(planned.files) < len(set(outs)):
         raise OutputError("export does not write stores. Copy the .zarr folder instead.")
     check_writable(planned)
-    refuse_input(planned.files, opened.original_slide_path)
+    refuse_inputs(planned.files, [opened.original_slide_path, opened.store])
     for path in planned.files:
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists. Pass --overwrite to replace it, or give another --out.")
+        refuse_existing(path, is_export, overwrite=overwrite)
     for path in planned.files:
-        advice = opened.export(path)
+        advice = opened.export(path, is_export if overwrite else nothing)
         click.echo(f"{path}  {len(opened.nuclei):,} nuclei")
         if advice:
             click.echo(f"warning: {advice}", err=True)

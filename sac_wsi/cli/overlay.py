@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=PATH, required=True, help="The picture, a .png file.")
 @click.option("--region", metavar="X,Y,W,H", help="Level-0 pixels to show.  [default: the whole slide]")
 @click.option("--slide", type=PATH, help="The slide, if it was moved.")
-@overwrite_option("Replace an existing picture.")
+@overwrite_option("Replace a picture of an earlier overlay; never a file of another program.")
 def command(run: Path, out: Path, region: str | None, slide: Path | None, overwrite: bool) -> None:
     """Draw slide and nuclei in one picture.
 
@@ -28,17 +28,17 @@ def command(run: Path, out: Path, region: str | None, slide: Path | None, overwr
       sac-wsi overlay nuclei.geojson --region 1000,1000,800,600 --out region.png
     """
     from sac_wsi.errors import OutputError
+    from sac_wsi.files.atomic import refuse_existing
+    from sac_wsi.files.png import is_own_picture, save_png
     from sac_wsi.pictures.draw_run import draw_region, draw_slide, parse_region
-    from sac_wsi.pictures.overlay import save_png
-    from sac_wsi.store.outputs import refuse_input
+    from sac_wsi.store.outputs import refuse_inputs
     from sac_wsi.store.run import Run
 
     if out.suffix != ".png":
         raise OutputError(f"{out.name!r} is not a .png file. Give --out picture.png.")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} exists. Pass --overwrite to replace it, or give another --out.")
+    refuse_existing(out, is_own_picture, overwrite=overwrite)
     opened = Run.open(run)
-    refuse_input([out], slide or opened.original_slide_path)
+    refuse_inputs([out], [slide or opened.original_slide_path, opened.store])
     if region is None:
         picture = draw_slide(opened, slide)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 import click
@@ -74,7 +73,7 @@ if TYPE_CHECKING:
     help="How many unreadable tiles still count as success.",
 )
 @click.option("--discard-store", is_flag=True, help="Remove the store once the outputs are written.")
-@overwrite_option("Replace existing outputs and start over.")
+@overwrite_option("Start over, and replace outputs of other runs; never a file of another program.")
 @json_option
 def command(
     slide: Path,
@@ -104,11 +103,15 @@ def command(
     from sac_wsi.engine.config import load_config
     from sac_wsi.engine.segment import segment_slide
     from sac_wsi.model.checkpoint.inference import MOST_VIEWS
+    from sac_wsi.store.outputs import plan_outputs, refuse_inputs
+    from sac_wsi.store.own_files import remove_store
 
     chosen = as_overrides(model=model, sam_checkpoint=sam_checkpoint, points=points, tissue=tissue)
     config = load_config(config_file, [*overrides, *chosen, *[f"sac.tta={MOST_VIEWS}"] * tta])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr given as --out. Use one of the two.")
+    planned = plan_outputs(outs)
+    refuse_inputs([planned.store, *planned.files], [config_file] if config_file else [])
     announce_compilation()
     with segment_progress() as on_progress:
         run = segment_slide(
@@ -124,8 +127,10 @@ def command(
     click.echo(json.dumps(run.summary.to_json()) if as_json else summary_text(run.summary))
     for warning in run.summary.warnings:
         click.echo(f"warning: {warning}", err=True)
-    if discard_store:
-        shutil.rmtree(run.store)
+    if discard_store and run.summary.reused:
+        click.echo(f"warning: {run.store} was kept: an earlier command made it", err=True)
+    elif discard_store:
+        remove_store(run.store)
     if len(run.summary.failures) > max_failed_tiles:
         click.echo(failures_text(run.summary, max_failed_tiles), err=True)
         raise click.exceptions.Exit(1)

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sac_wsi.errors import DataError, OutputError
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import refuse_existing
+from sac_wsi.files.png import is_own_picture, save_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,17 +54,14 @@ def write_sheet(
 ) -> None:
     """Draw the contact sheet and write it as PNG."""
     refuse_sheet(path, overwrite)
-    picture = Image.fromarray(draw_sheet(data, on_image=on_image))
-    with atomic_file(path) as file:
-        picture.save(file, "PNG")
+    save_png(path, draw_sheet(data, on_image=on_image))
 
 
 def refuse_sheet(path: Path, overwrite: bool) -> None:
     """Raise OutputError if the sheet cannot be written. Call it before the long work."""
     if path.suffix != ".png":
         raise OutputError(f"{path.name!r} is not a .png. Give --sheet look.png.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists. Pass --overwrite to replace it, or give another --sheet.")
+    refuse_existing(path, is_own_picture, overwrite=overwrite, option="--sheet")
 
 
 def outlined(rgb: Rgb, labels: Labels) -> Rgb:

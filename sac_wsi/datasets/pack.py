@@ -105,7 +105,7 @@ def write_pack(
         DataError: The archive would be too large, or there is nothing to pack.
     """
     _refuse_unfit(datasets, crop_px, quality)
-    with atomic_file(path) as file:
+    with atomic_file(path, _is_pack) as file:
         manifest = _write(file, datasets, crop_px, quality)
         size = file.tell()
         if size > max_bytes:
@@ -114,6 +114,15 @@ def write_pack(
                 f"{'Pass --quality 92' if quality is None else 'Pass a lower --quality'}, or fewer images."
             )
     return manifest
+
+
+def _is_pack(path: Path) -> bool:
+    """Return whether a file is a pack; no other file is replaced."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 class Pack:

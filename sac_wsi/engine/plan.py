@@ -64,6 +64,13 @@ class Plan:
         return SlideSource(self.slide.absolute(), self.mpp_override, self.info.fingerprint)
 
     @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files and folders that the run reads."""
+        config = self.config
+        named = (config.points, config.model, config.sam_checkpoint, self.tissue_from)
+        return (self.slide, *self.info.files, *(Path(name) for name in named if name))
+
+    @property
     def labels(self) -> LabelFrame:
         """The base level of the label pyramid."""
         return label_frame(self.info.shape_yx, self.slide_mpp, self.frame)

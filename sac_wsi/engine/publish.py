@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -162,5 +161,5 @@ def write_tiles_and_tissue(journal: Journal, grid: Grid, tissue: TissueMask) -> 
 
 def begin_publishing(journal: Journal) -> None:
     """Make an empty folder for the store; remove what an interrupted attempt left there."""
-    shutil.rmtree(journal.publish_folder, ignore_errors=True)
+    journal.clear_publish_folder()
     zarr.create_group(journal.publish_folder)

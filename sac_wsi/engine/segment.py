@@ -29,7 +29,15 @@ from sac_wsi.nuclei.identity import model_namespace
 from sac_wsi.settings.read import settings_digest
 from sac_wsi.store.columns import read_provenance
 from sac_wsi.store.label_pyramid import DrawLabels, create_pyramid, parts
-from sac_wsi.store.outputs import Outputs, check_writable, missing_files, plan_outputs, refuse_input
+from sac_wsi.store.outputs import (
+    Outputs,
+    check_writable,
+    files_to_write,
+    plan_outputs,
+    refuse_inputs,
+    run_of,
+)
+from sac_wsi.store.own_files import refuse_foreign
 from sac_wsi.store.run import Run, Summary
 from sac_wsi.system import interrupt
 from sac_wsi.system.memory import begin_task
@@ -85,7 +93,7 @@ def segment_slide(
         mpp: Micrometres per level-0 pixel, if the slide's own value is missing or wrong.
         segmenter: Used instead of the model that the config names.
         workers: Number of processes, the address of a Dask scheduler, or an executor.
-        overwrite: Start over, and replace existing outputs.
+        overwrite: Start over, and replace outputs of other runs; never a file that sac-wsi did not write.
         on_progress: Called after each block of work and each file.
     """
     begin = time.perf_counter()
@@ -97,20 +105,31 @@ def segment_slide(
     outputs = plan_outputs([Path(o) for o in outs])
     check_writable(outputs)
     plan = make_plan(Path(slide), config or SegmentConfig(), mpp=mpp, segmenter=segmenter)
-    refuse_input(outputs.files, plan.slide)
+    refuse_inputs([outputs.store, outputs.partial, *outputs.files], plan.inputs)
     manifest = plan.manifest()
-    missing = list(outputs.files) if overwrite else missing_files(outputs, settings_digest(manifest))
+    run_id = settings_digest(manifest)
+    missing = files_to_write(outputs, run_id, overwrite=overwrite)
+    if overwrite and outputs.store.exists():
+        refuse_foreign(outputs.store)
     reused = not overwrite and _is_complete(outputs.store, manifest)
-    if overwrite or reused:
+    if reused:
         discard(outputs.partial)
-    if not reused:
-        _make_store(plan, manifest, outputs, workers, watch)
+    else:
+        reused = _make_store(plan, manifest, outputs, workers, watch, overwrite=overwrite)
     run = Run(outputs.store)
+
+    def may_replace(path: Path) -> bool:
+        found = run_of(path)
+        return found is not None and (overwrite or found == run_id)
+
     begin_task("export")
     with watch.clock.measure("export"):
         for done, path in enumerate(missing, 1):
-            watch.advice += [advice] if (advice := run.export(path)) else []
+            advice = run.export(path, may_replace)
+            watch.advice += [advice] if advice else []
             on_progress(Progress("export", done, len(missing)))
+    if outputs.partial.exists():
+        watch.advice.append(f"{outputs.partial} was kept: it holds files that sac-wsi did not write")
     return replace(run, summary=_summary(run, outputs, reused, watch, time.perf_counter() - begin))
 
 
@@ -137,13 +156,25 @@ def _make_store(
     outputs: Outputs,
     workers: int | str | Executor,
     watch: _Watch,
-) -> None:
-    """Do all steps from the slide to the published store; each continues where an earlier run stopped."""
+    *,
+    overwrite: bool,
+) -> bool:
+    """Do all steps from the slide to the published store; each continues where an earlier run stopped.
+
+    Returns:
+        Whether another process published the store before this one could begin.
+    """
     if isinstance(workers, int) and isinstance(plan.segmenter, ModelSegmenter):
         plan.segmenter.load()  # before any work; on a cluster, only the workers need the weights
     work = {"block_tiles": plan.grid.block_tiles}
     own_executor = make_executor(workers) if isinstance(workers, int | str) else nullcontext(workers)
-    with open_journal(outputs.partial, {**manifest, "work": work}) as journal, own_executor as executor:
+    with (
+        open_journal(outputs.partial, {**manifest, "work": work}, start_over=overwrite) as journal,
+        own_executor as executor,
+    ):
+        if not overwrite and _is_complete(outputs.store, manifest):
+            journal.remove()
+            return True
         watch.workers = executor.workers
         with watch.clock.measure("tissue"):
             tissue = tissue_of(plan)
@@ -163,7 +194,8 @@ def _make_store(
         )
         plan.source.check()
         interrupt.check()
-        publish(journal, outputs.store)
+        publish(journal, outputs.store, overwrite=overwrite)
+    return False
 
 
 def _segment_blocks(

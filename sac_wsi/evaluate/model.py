@@ -10,7 +10,8 @@ import numpy as np
 from sac_wsi.errors import ConfigError, DataError
 from sac_wsi.evaluate.metrics import Scores, summarise
 from sac_wsi.evaluate.score_images import FindNuclei, score_images
-from sac_wsi.files.atomic import atomic_file, make_folder
+from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.ownership import claim_folder, is_in_own_folder
 from sac_wsi.tiling.grid import GridSettings
 from sac_wsi.tiling.segmenter import ModelSegmenter, RgbTile, Segmenter
 
@@ -100,6 +101,6 @@ def _file_name(name: str) -> str:
 
 
 def _save(path: Path, labels: NDArray[np.integer]) -> None:
-    make_folder(path.parent)
-    with atomic_file(path) as file:
+    claim_folder(path.parent)
+    with atomic_file(path, is_in_own_folder) as file:
         np.save(file, labels, allow_pickle=False)

@@ -31,7 +31,7 @@ from sac_wsi.export.formats import (
     Json,
     export_form,
 )
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import atomic_file, nothing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,12 @@ class _Chunk:
 
 
 def write_geojson(
-    path: Path, batches: Iterable[NucleusRows], header: Mapping[str, Json], *, part_rows: int = PART_ROWS
+    path: Path,
+    batches: Iterable[NucleusRows],
+    header: Mapping[str, Json],
+    *,
+    part_rows: int = PART_ROWS,
+    may_replace: Callable[[Path], bool] = nothing,
 ) -> GeoJsonWritten:
     """Write nuclei in the given order.
 
@@ -72,6 +77,7 @@ def write_geojson(
         header: Where the nuclei come from. It is the member "sac_wsi" before the features; other readers
             ignore it.
         part_rows: A zip is divided into parts of at most this many nuclei.
+        may_replace: Asked if there is a file of that name when the new one is complete.
     """
     form = export_form(path)
     if form not in (Form.GEOJSON, Form.GEOJSON_GZIP, Form.GEOJSON_ZIP):
@@ -80,7 +86,7 @@ def write_geojson(
         )
     opening = COLLECTION_START + orjson.dumps(header) + FEATURES_START
     chunks = _chunks(batches, part_rows if form is Form.GEOJSON_ZIP else None)
-    with atomic_file(path) as file, ExitStack() as archive:
+    with atomic_file(path, may_replace) as file, ExitStack() as archive:
         open_part = _part_opener(form, file, path, archive)
         counts = [
             _write_collection(open_part(number), opening, part)

@@ -12,10 +12,10 @@ from isal import isal_zlib
 from sac_wsi.errors import OutputError
 from sac_wsi.export.formats import Form, Json, export_form
 from sac_wsi.export.png import write_png16
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import atomic_file, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,7 +41,14 @@ class LabelArray(Protocol):
         """Return the uint32 labels of a box."""
 
 
-def write_label_image(path: Path, labels: LabelArray, header: Mapping[str, Json], *, mpp: float) -> int:
+def write_label_image(
+    path: Path,
+    labels: LabelArray,
+    header: Mapping[str, Json],
+    *,
+    mpp: float,
+    may_replace: Callable[[Path], bool] = nothing,
+) -> int:
     """Write a label image and return the size of the file in bytes.
 
     Args:
@@ -49,6 +56,7 @@ def write_label_image(path: Path, labels: LabelArray, header: Mapping[str, Json]
         labels: (h, w) ids of nuclei; 0 is background.
         header: Written as the TIFF's ImageDescription or as the PNG's text "sac_wsi".
         mpp: µm per label pixel.
+        may_replace: Asked if there is a file of that name when the new one is complete.
     """
     form = export_form(path)
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":"))
@@ -56,7 +64,7 @@ def write_label_image(path: Path, labels: LabelArray, header: Mapping[str, Json]
         _refuse_large_png(labels, path)
     elif form is not Form.TIFF:
         raise OutputError(f"{path.name!r} is the name of {form.value}, not of a label image. Try .tif.")
-    with atomic_file(path) as file:
+    with atomic_file(path, may_replace) as file:
         if form is Form.PNG:
             write_png16(file, _shape_yx(labels), _png_bands(labels, path), text, mpp)
         else:

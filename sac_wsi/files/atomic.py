@@ -8,67 +8,95 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from sac_wsi.errors import OutputError, RequestError, WriteError
-from sac_wsi.system.disk import sync_folder
+from sac_wsi.system.disk import NewFile, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write to; rename it to ``path`` if the block succeeds, remove it if it fails.
+def nothing(_: Path) -> bool:
+    """Replace no file."""
+    return False
 
-    The file is synced to disk before the rename, so that a power cut cannot publish an empty file. After a
-    kill -9 the next attempt overwrites what the first one left.
+
+def anything(_: Path) -> bool:
+    """Replace any file: for names inside a folder that sac-wsi made."""
+    return True
+
+
+@contextmanager
+def atomic_file(path: Path, may_replace: Callable[[Path], bool] = nothing) -> Iterator[BinaryIO]:
+    """Yield a file to write to; it appears as ``path`` if the block succeeds, else not at all.
+
+    It is synced to disk before it gets its name, so that a power cut cannot publish an empty file.
+
+    Args:
+        path: Its name.
+        may_replace: Asked if a file of that name is there at the end.
 
     Raises:
-        OutputError: The file cannot be created or renamed.
+        OutputError: The file cannot be created, or another one of that name must not be replaced.
         WriteError: The disk is full or failing.
     """
-    partial = partial_name(path)
     try:
-        with _create(partial, path) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise WriteError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or repair the disk, then run "
-            "the same command again: it continues where it stopped."
-        ) from error
-    except BaseException:  # also after Ctrl-C nothing is left
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def partial_name(path: Path) -> Path:
-    """Return the name that ``path`` has while it is written.
-
-    It is short because the final name may already use all 255 bytes that a name can have.
-    """
-    return path.with_name(f".sac-wsi-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial")
-
-
-def _create(partial: Path, path: Path) -> BinaryIO:
-    try:
-        return partial.open("wb")
+        new = NewFile(path.parent)
     except OSError as error:
         raise OutputError(
             f"Cannot write {path}: {error.strerror}. Give an output in an existing, writable folder."
         ) from error
-
-
-def _publish(partial: Path, path: Path) -> None:
     try:
-        partial.replace(path)
+        yield new.file
+        new.file.flush()
+        os.fsync(new.file.fileno())
+        _publish(new, path, may_replace)
     except OSError as error:
-        raise OutputError(
-            f"Cannot rename the finished file to {path}: {error.strerror}. Give another name."
+        raise WriteError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or repair the disk, then run "
+            "the same command again: it continues where it stopped."
         ) from error
+    finally:
+        new.close()
+    sync_folder(path.parent)
+
+
+def refuse_existing(
+    path: Path, is_own: Callable[[Path], bool], *, overwrite: bool, option: str = "--out"
+) -> None:
+    """Raise OutputError if there is something at ``path`` that must not be replaced.
+
+    Args:
+        path: An output.
+        is_own: Tells whether sac-wsi wrote a file; no other file is replaced.
+        overwrite: The user asked to replace it.
+        option: With which the output was given.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink():
+        raise OutputError(f"{path} is a link; outputs are not written through links. Give its target.")
+    if not path.is_file():
+        raise OutputError(f"{path} exists and is not a file. Give another {option}.")
+    if not is_own(path):
+        raise OutputError(
+            f"{path} exists and was not written by sac-wsi: it is not replaced. Move it away, or give "
+            f"another {option}."
+        )
+    if not overwrite:
+        raise OutputError(f"{path} exists. Pass --overwrite to replace it, or give another {option}.")
+
+
+def _publish(new: NewFile, path: Path, may_replace: Callable[[Path], bool]) -> None:
+    try:
+        new.name_as(path)
+    except FileExistsError:
+        if path.is_symlink() or not path.is_file():
+            raise OutputError(f"{path} is there and is not a file. Give another name.") from None
+        if not may_replace(path):
+            raise OutputError(
+                f"{path} exists, and it is not replaced. Give another name, or move it away."
+            ) from None
+        new.replace(path)
 
 
 def make_folder(path: Path, instead: str = "Give another one.") -> None:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from io import FileIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sac_wsi.system.disk import open_to_read
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from io import FileIO
     from pathlib import Path
 
 Arrays = dict[str, NDArray[Any]]
@@ -51,7 +53,7 @@ def read_columns(path: Path, names: Sequence[str] | None = None) -> Arrays:
         ValueError: The file is damaged.
         KeyError: The file does not have an array of that name.
     """
-    with path.open("rb", buffering=0) as file:
+    with FileIO(open_to_read(path), "rb") as file:
         length, checksum = _PREFIX.unpack(_read(file, _PREFIX.size, 0))
         if length > _LARGEST_HEADER:
             raise ValueError(f"a header of {length} bytes")

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from sac_wsi.files.atomic import atomic_file
 from sac_wsi.nuclei.table import MEASUREMENTS, NucleusRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 Rgb = NDArray[np.uint8]
 """(height, width, 3)"""
@@ -104,12 +102,6 @@ class DensityMap:
         opacity = _OPACITY * np.minimum(1, 10 * part)
         colours = _colour_table()[np.rint(part * 255).astype(np.intp)]
         return np.concatenate([_blend(thumbnail, colours, opacity), _legend(len(thumbnail), highest)], axis=1)
-
-
-def save_png(path: Path, rgb: Rgb) -> None:
-    """Write a picture atomically; the same pixels give the same bytes."""
-    with atomic_file(path) as file:
-        Image.fromarray(rgb).save(file, format="PNG")
 
 
 def _blend(rgb: Rgb, colour: NDArray[np.float64], opacity: NDArray[np.float64]) -> Rgb:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sac_wsi.errors import InputChanged, SacWsiError
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import anything, atomic_file
 from sac_wsi.train.loop import train
 from sac_wsi.train.run_folder import STATE
 from sac_wsi.train.run_folder import refuse_other as refuse_other_config
@@ -36,7 +36,7 @@ def train_run(config: TrainConfig, source: Source, listener: Listener) -> Path:
             f"schedule.minutes have passed after {run.step} steps: run the same command to go on."
         )
     mark = {"weights": run.best.name, "step": run.step, "images": source.identity}
-    with atomic_file(out / FINISHED) as file:
+    with atomic_file(out / FINISHED, anything) as file:
         file.write(json.dumps(mark).encode())
     (out / STATE).unlink(missing_ok=True)
     return run.best

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sac_wsi.files.atomic import atomic_file, make_folder
+from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.ownership import claim_folder, is_in_own_folder
 from sac_wsi.reproduce.format_table import csv_text, curves_csv, markdown
 from sac_wsi.reproduce.plot import svg
 
@@ -23,8 +24,8 @@ def write_files(table: ResultTable, folder: Path) -> list[Path]:
     }
     if curves := curves_csv(table):
         texts[f"{table.name}_curves.csv"] = curves
-    make_folder(folder, "Give another one with --out.")
+    claim_folder(folder, "Give another one with --out.")
     for name, text in texts.items():
-        with atomic_file(folder / name) as file:
+        with atomic_file(folder / name, is_in_own_folder) as file:
             file.write(text.encode())
     return [folder / name for name in texts]

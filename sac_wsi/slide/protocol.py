@@ -38,6 +38,7 @@ class SlideInfo:
     mpp_looked_in  every property that was read, with its value if that was implausible
     tile_yx        height and width of the tiles that the file stores, by level; None if unknown
     fingerprint    hash of the content, independent of name and time
+    files          the file or files that it consists of; of a folder with millions of files only some
     """
 
     path: Path
@@ -53,6 +54,7 @@ class SlideInfo:
     tile_yx: tuple[tuple[int, int] | None, ...]
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the properties as values that JSON has."""

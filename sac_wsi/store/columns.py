@@ -251,8 +251,12 @@ def open_array(store: Path, name: str) -> StoredArray:
         ) from error
 
 
-def read_provenance(store: Path) -> dict[str, Any]:
+def read_provenance(store: Path, *, any_format: bool = False) -> dict[str, Any]:
     """Return the store's attribute ``sac_wsi``: slide, model, settings, counts.
+
+    Args:
+        store: The store's folder.
+        any_format: Take a store of another version of sac-wsi too.
 
     Raises:
         StoreError: It is no store, or one of another format.
@@ -264,7 +268,7 @@ def read_provenance(store: Path) -> dict[str, Any]:
     provenance = attributes.get("sac_wsi")
     if not isinstance(provenance, Mapping):
         raise StoreError(f"{store} was not written by sac-wsi: its attributes have no 'sac_wsi'.")
-    if provenance.get("format") != FORMAT:
+    if provenance.get("format") != FORMAT and not any_format:
         raise StoreError(
             f"{store} has format {provenance.get('format')}; this sac-wsi reads format {FORMAT}. Use the "
             f"version that wrote it, {provenance.get('version')}."

@@ -14,7 +14,7 @@ from sac_wsi.export.formats import export_form
 from sac_wsi.export.header import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 STORE = ".zarr"
 PARTIAL = ".partial"
@@ -77,11 +77,20 @@ def check_writable(outputs: Outputs) -> None:
         _refuse_unless(stat.S_ISREG, path, "a file")
 
 
-def refuse_input(files: Sequence[Path], slide: Path) -> None:
-    """Raise OutputError if a file is the slide itself: not even --overwrite replaces it."""
-    for path in files:
-        if path.exists() and slide.exists() and path.samefile(slide):
-            raise OutputError(f"{path} is the slide itself. Give another --out.")
+def refuse_inputs(written: Iterable[Path], read: Iterable[Path]) -> None:
+    """Raise OutputError if an output is an input, or lies in one: not even --overwrite replaces it.
+
+    Args:
+        written: Outputs; the store and its unfinished folder too.
+        read: All that the command reads: the slide and its other files, regions, points, settings, weights.
+    """
+    inputs = [path for path in read if path.exists()]
+    for out in written:
+        for path in inputs:
+            if out.exists() and out.samefile(path):
+                raise OutputError(f"{out} is an input of this command: {path}. Give another --out.")
+            if path.is_dir() and out.absolute().is_relative_to(path.resolve()):
+                raise OutputError(f"{out} lies in the input {path}. Give an --out elsewhere.")
 
 
 def _refuse_unless(is_kind: Callable[[int], bool], path: Path, kind: str) -> None:
@@ -98,21 +107,37 @@ def _refuse_unless(is_kind: Callable[[int], bool], path: Path, kind: str) -> Non
         raise OutputError(f"{path} exists and is not {kind}. Give another --out.")
 
 
-def missing_files(outputs: Outputs, run_id: str) -> list[Path]:
-    """Return the files still to be written; raise OutputError for one that another run wrote."""
+def files_to_write(outputs: Outputs, run_id: str, *, overwrite: bool) -> list[Path]:
+    """Return the files still to be written.
+
+    Raises:
+        OutputError: One of them was written by another run, or not by sac-wsi, which is never replaced.
+    """
     missing = []
     for path in outputs.files:
-        if not os.path.lexists(path):
-            missing.append(path)
-        elif _run_of(path) != run_id:
+        found = run_of(path) if os.path.lexists(path) else ""
+        if found is None:
             raise OutputError(
-                f"{path} exists and was made from another slide, with other settings or by another program. "
-                "Pass --overwrite to replace it, or give another --out."
+                f"{path} exists and was not written by sac-wsi: it is not replaced. Move it away, or give "
+                "another --out."
             )
+        if found not in ("", run_id) and not overwrite:
+            raise OutputError(
+                f"{path} exists and was made from another slide or with other settings. Pass --overwrite to "
+                "replace it, or give another --out."
+            )
+        if overwrite or not found:
+            missing.append(path)
     return missing
 
 
-def _run_of(path: Path) -> str | None:
+def is_export(path: Path) -> bool:
+    """Return whether a file is an export that sac-wsi wrote; only such a file is ever replaced."""
+    return run_of(path) is not None
+
+
+def run_of(path: Path) -> str | None:
+    """Return the id of the run of which a file is an export; None for a file of another program."""
     try:
         header = read_header(path)
     except (SacWsiError, OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sac_wsi.errors import OutputError
 from sac_wsi.export.formats import Form, export_form
 from sac_wsi.store.columns import Table, open_array, plain_columns, read_provenance
-from sac_wsi.store.outputs import find_store
+from sac_wsi.store.outputs import find_store, is_export
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -140,21 +140,29 @@ class Run:
         }
 
     def to_geojson(self, path: str | os.PathLike[str]) -> Path:
-        """Write the nuclei as `.geojson`, `.geojson.gz` or `.zip`; replace an existing file."""
+        """Write the nuclei as `.geojson`, `.geojson.gz` or `.zip`; only another export is replaced."""
         self.export(Path(path))
         return Path(path)
 
-    def export(self, path: Path) -> str | None:
-        """Write one output in the format of its extension; return advice for the user, if there is any."""
+    def export(self, path: Path, may_replace: Callable[[Path], bool] = is_export) -> str | None:
+        """Write one output in the format of its extension; return advice for the user, if there is any.
+
+        Args:
+            path: The file.
+            may_replace: Asked if there is a file of that name when the output is complete.
+        """
         if export_form(path) in (Form.TIFF, Form.PNG):
             from sac_wsi.export.label_image import write_label_image
 
             labels = open_array(self.store, "0")
-            write_label_image(path, labels, self.header(path), mpp=self.label_frame.mpp)
+            write_label_image(
+                path, labels, self.header(path), mpp=self.label_frame.mpp, may_replace=may_replace
+            )
             return None
         from sac_wsi.export.geojson import write_geojson
 
-        return write_geojson(path, Table(self.store).batches(), self.header(path)).advice
+        rows = Table(self.store).batches()
+        return write_geojson(path, rows, self.header(path), may_replace=may_replace).advice
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ its folder by then, and the file of that name can be the lock of the next run.
 
 from __future__ import annotations
 
-import shutil
+import os
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from sac_wsi.system.disk import WINDOWS
+from sac_wsi.system.disk import WINDOWS, open_no_link
 
 try:
     import fcntl
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LOCK = "lock"
+LOCK = "lock"
+"""Name of the lock file in a folder."""
 
 
 class AlreadyLocked(Exception):
@@ -53,17 +54,20 @@ def lock_folder(folder: Path) -> Iterator[None]:
         AlreadyLocked: Another process holds it.
         OSError: The lock file cannot be made.
     """
-    with (folder / _LOCK).open("a") as file:
+    path = folder / LOCK
+    with os.fdopen(open_no_link(path), "r+b") as file:
         lock_open_file(file)
+        if not _is_still(file, path):  # the run that held it has removed the folder before our lock
+            raise AlreadyLocked(str(path))
         yield
-    if WINDOWS and [path.name for path in folder.glob("*")] == [_LOCK]:  # left by remove_locked_folder
+    if WINDOWS and [path.name for path in folder.glob("*")] == [LOCK]:  # an open file is not removed there
         with suppress(OSError):
-            shutil.rmtree(folder)
+            path.unlink()
+            folder.rmdir()
 
 
-def remove_locked_folder(folder: Path) -> None:
-    """Remove a folder whose lock this process holds.
-
-    Windows does not remove the open lock file; there ``lock_folder`` removes it when the block ends.
-    """
-    shutil.rmtree(folder, ignore_errors=WINDOWS)
+def _is_still(file: IO[Any], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False

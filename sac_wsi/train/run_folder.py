@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sac_wsi.errors import ConfigError, InputChanged
+from sac_wsi.errors import ConfigError, InputChanged, OutputError
 from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.small import read_small
 from sac_wsi.model.checkpoint.inference import with_todays_names
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
@@ -17,6 +19,8 @@ from sac_wsi.train.config import TrainConfig
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
 CONFIG, LOG, REPORT, SCORES = "config.json", "log.jsonl", "report.html", "scores.json"
 """Names of the files that a run writes into its folder."""
+_OF_A_RUN = (STATE, BEST, LAST, LOG, REPORT, SCORES)
+_LARGEST_CONFIG = 1 << 20
 
 _OF_A_CALL = {
     *("output_dir", "base", "start", "data.images", "data.labels"),  # the images' names are in the state
@@ -33,9 +37,25 @@ def claim_folder(config: TrainConfig) -> None:
     """
     refuse_other(config)
     path = Path(config.output_dir) / CONFIG
+    if not _is_config(path):
+        for name in (CONFIG, *_OF_A_RUN):
+            if os.path.lexists(path.with_name(name)):
+                raise OutputError(
+                    f"{path.with_name(name)} is there and no training of sac-wsi wrote it: give another "
+                    "output_dir, or move it away."
+                )
     if not (path.exists() and _has_weights(path.parent)):
-        with atomic_file(path) as file:
+        with atomic_file(path, _is_config) as file:
             file.write(json.dumps(asdict(config), indent=1).encode())
+
+
+def _is_config(path: Path) -> bool:
+    """Return whether a file is the config of a run; then all files that a run names are that run's."""
+    try:
+        values = json.loads(read_small(path, _LARGEST_CONFIG))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"name", "size", "objective", "schedule"} <= values.keys()
 
 
 def refuse_other(config: TrainConfig, option: str = "output_dir") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sac_wsi.evaluate.metrics import ImageScores, summarise
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import anything, atomic_file
 from sac_wsi.model.checkpoint.file import load_model
 from sac_wsi.model.nets.sac import build_model
 from sac_wsi.train.base import base_file
@@ -49,7 +49,7 @@ def write_run_report(config: TrainConfig, images: Images, best: Path) -> None:
         scores=scores,
         images=shown,
     )
-    with atomic_file(best.with_name(SCORES)) as file:
+    with atomic_file(best.with_name(SCORES), anything) as file:
         file.write(json.dumps(scores.to_json()).encode())
 
 

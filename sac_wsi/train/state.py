@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sac_wsi.errors import CheckpointError
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import anything, atomic_file
 from sac_wsi.model.nets.sac import SacModel
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class State:
             },
             buffer,
         )
-        with atomic_file(path) as file:
+        with atomic_file(path, anything) as file:  # in the folder of a run
             file.write(buffer.getbuffer())
 
     def load(self, path: Path, images: str) -> None:

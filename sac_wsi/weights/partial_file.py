@@ -11,13 +11,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from sac_wsi.errors import OutputError, WriteError
-from sac_wsi.files.atomic import partial_name
 from sac_wsi.system.disk import open_no_link, remove_open_file, rename_open_file, sync_folder
 from sac_wsi.system.locks import AlreadyLocked, lock_open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def partial_name(target: Path) -> Path:
+    """Return the name that ``target`` has while it is downloaded; an interrupted download is found by it.
+
+    It is short because the final name may already use all 255 bytes that a name can have.
+    """
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()
+    return target.with_name(f".sac-wsi-{digest[:16]}.partial")
 
 
 @dataclass(frozen=True)

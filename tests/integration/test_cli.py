@@ -641,5 +641,7 @@ def test_no_output_replaces_the_slide_itself(sac, tmp_path):
     sac("segment", "image.png", "--out", "n.geojson", "--mpp", "0.25", cwd=tmp_path).went_well()
     before = image.read_bytes()
     for command in (("export", "n.geojson"), ("overlay", "n.geojson")):
-        sac(*command, "--out", "image.png", "--overwrite", cwd=tmp_path).refused("the slide itself")
+        sac(*command, "--out", "image.png", "--overwrite", cwd=tmp_path).refused(
+            "is an input of this command"
+        )
     assert image.read_bytes() == before

@@ -23,7 +23,7 @@ from sac_wsi.verify.check_run import verify_run
 
 GRACE_S = 25
 NOBODY = 65534
-ATOMIC = ("replace", "fsync")
+ATOMIC = ("link", "replace", "fsync")
 """Every finished file is written with these two."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux's /proc")

@@ -21,8 +21,8 @@ from click.testing import CliRunner
 
 import sac_wsi.weights.catalogue
 from sac_wsi.cli.models import command
-from sac_wsi.files.atomic import partial_name
 from sac_wsi.weights.catalogue import ModelFile, known_model
+from sac_wsi.weights.partial_file import partial_name
 
 SUBCOMMANDS = ("list", "fetch", "describe", "verify")
 SMALL = known_model("sam_vit_b")

@@ -19,6 +19,7 @@ from sac_wsi.model.checkpoint.header import (
     KEY,
     Header,
     digest_of,
+    is_checkpoint,
     is_sam_file,
     read_header,
     refuse_other_tensors,
@@ -37,7 +38,7 @@ SAM_MPP = 0.25
 
 
 def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype = torch.float32) -> str:
-    """Write the weights that ``card.kind`` names and return their hash."""
+    """Write the weights that ``card.kind`` names and return their hash; only a checkpoint is replaced."""
     if card.size != model.size:
         raise ValueError(f"the card is of {card.size}, the model of {model.size}")
     keep = trained_names(model) if card.kind == "trained" else set(model.state_dict())
@@ -48,7 +49,7 @@ def save_checkpoint(path: Path, model: SacModel, card: Card, dtype: torch.dtype 
     }
     digest = hash_tensors(tensors)
     header = {KEY: json.dumps({HASH: digest, CARD: card.to_json()})}
-    with atomic_file(path) as file:
+    with atomic_file(path, is_checkpoint) as file:
         file.write(save(tensors, header))
     return digest
 

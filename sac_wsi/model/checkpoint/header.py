@@ -42,6 +42,15 @@ class Header:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file is a checkpoint that sac-wsi wrote, of any version."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def hashed_size(size: ModelSize) -> dict[str, Any]:
     """Return the sizes that enter hashes: later ones only if they are used, so that older hashes stay."""
     sizes = asdict(size)

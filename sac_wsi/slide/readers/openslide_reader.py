@@ -152,6 +152,7 @@ def _describe(path: Path, file: Path, vendor: str, handle: OpenSlide, mpp: float
     refuse_more_than_8_bits(path, file, vendor)
     _refuse_missing_base(path, properties)
     resolution = resolve(properties, vendor, path, mpp)
+    files = _files(file, vendor, properties)
     return SlideInfo(
         path=path,
         reader="openslide",
@@ -164,8 +165,9 @@ def _describe(path: Path, file: Path, vendor: str, handle: OpenSlide, mpp: float
         objective=resolution.objective,
         levels=cropped_levels(scan, handle.level_dimensions, handle.level_downsamples),
         tile_yx=file_tiles(properties, handle.level_count),
-        fingerprint=fingerprint(_files(file, vendor, properties)),
+        fingerprint=fingerprint(files),
         warnings=resolution.warnings,
+        files=tuple(files),
     )
 
 

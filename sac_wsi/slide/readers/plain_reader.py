@@ -72,6 +72,7 @@ class PlainSlide(ClosingReader):
             tile_yx=(None,),
             fingerprint=fingerprint([path]),
             warnings=(*resolution.warnings, *_warnings_of(image)),
+            files=(path,),
         )
 
     @property

@@ -91,6 +91,7 @@ def _describe(path: Path, reader: Any, mpp: float | None) -> SlideInfo:
     if not sizes or min(min(size) for size in sizes) < 1:
         raise SlideError(f"{safe_name(path)} has a level of size 0: it is damaged, export it again.")
     levels = [Level(size, float(ds)) for size, ds in zip(sizes, meta.level_downsamples, strict=True)]
+    files = _files(path)
     return SlideInfo(
         path=path,
         reader="tiatoolbox",
@@ -103,8 +104,9 @@ def _describe(path: Path, reader: Any, mpp: float | None) -> SlideInfo:
         objective=resolution.objective,
         levels=tuple(levels),
         tile_yx=(None,) * len(levels),
-        fingerprint=fingerprint(_files(path)),
+        fingerprint=fingerprint(files),
         warnings=resolution.warnings,
+        files=tuple(files),
     )
 
 

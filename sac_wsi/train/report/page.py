@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sac_wsi.charts.axis import loss_axis, score_axis
 from sac_wsi.charts.line_chart import is_drawable
 from sac_wsi.charts.markup import tag
-from sac_wsi.files.atomic import atomic_file
+from sac_wsi.files.atomic import anything, atomic_file
 from sac_wsi.train.report.chart import chart
 from sac_wsi.train.report.curves import Curve, losses_and_scores
 from sac_wsi.train.report.pictures import FOUND_RGB, TRUTH_RGB, best_and_worst, figure
@@ -70,7 +70,7 @@ def write_report(
     )
     head = tag("head", _HEAD, tag("title", title), tag("style", _STYLE))
     page = "<!DOCTYPE html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
-    with atomic_file(path) as file:
+    with atomic_file(path, anything) as file:  # in the folder of a run
         # write the report even if a file name is not valid UTF-8
         file.write(page.encode("utf-8", "replace"))
 

@@ -9,7 +9,7 @@ import zarr
 from sac_wsi.engine.blocks import FinalBlock, FoundBlock, Rim, TileOutcomes, TileStatus
 from sac_wsi.engine.journal import Journal
 from sac_wsi.engine.publish import begin_publishing, write_table, write_tiles_and_tissue
-from sac_wsi.errors import StoreError
+from sac_wsi.errors import OutputError, StoreError
 from sac_wsi.nuclei.columns import Nuclei, concat
 from sac_wsi.nuclei.identity import NAMESPACE, nucleus_uuids
 from sac_wsi.nuclei.masks import nuclei_from_masks
@@ -129,10 +129,12 @@ def test_the_status_of_every_tile_and_the_tissue_are_written(tmp_path):
 
 def test_an_interrupted_attempt_is_removed(tmp_path):
     journal = Journal(tmp_path)
-    journal.publish_folder.mkdir()
-    (journal.publish_folder / "left").touch()
+    zarr.create_array(journal.publish_folder / "0", data=np.ones((3, 3)))
     begin_publishing(journal)
     assert [path.name for path in journal.publish_folder.iterdir()] == ["zarr.json"]
+    (journal.publish_folder / "notes.txt").touch()
+    with pytest.raises(OutputError, match="did not write"):
+        begin_publishing(journal)
 
 
 def test_a_missing_block_is_an_error(tmp_path):

@@ -99,7 +99,7 @@ def test_a_failure_midway_leaves_nothing_and_the_old_file_as_it_was(tmp_path, na
 def test_memory_does_not_grow_with_the_nuclei(tmp_path):
     def peak(count):
         tracemalloc.start()
-        write_geojson(tmp_path / "a.zip", lattice_batches(count, batch_rows=200), {}, part_rows=1000)
+        write_geojson(tmp_path / f"{count}.zip", lattice_batches(count, batch_rows=200), {}, part_rows=1000)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sac_wsi.pictures.overlay import OUTLINE, DensityMap, draw_outlines, save_png
+from sac_wsi.files.png import save_png
+from sac_wsi.pictures.overlay import OUTLINE, DensityMap, draw_outlines
 from sac_wsi.testing.rows import MPP, PITCH_PX, lattice_batches, lattice_rows
 
 GREY = np.full((80, 120, 3), 200, np.uint8)

@@ -8,10 +8,17 @@ def test_files(table_of, tmp_path):
     folder = tmp_path / "out" / "tables"
     written = write_files(table_of("table1"), folder)
     assert [path.name for path in written] == ["table1.md", "table1.csv", "table1.svg"]
-    assert sorted(folder.iterdir()) == sorted(written)
+    assert sorted(folder.iterdir()) == sorted([*written, folder / "made_by_sac_wsi"])
     assert "(table1.svg)" in written[0].read_text("utf-8")
     again = write_files(table_of("table1"), folder)
     assert again == written
+
+
+def test_a_table_of_somebody_else_stays(table_of, tmp_path):
+    (tmp_path / "table1.csv").write_text("mine")
+    with pytest.raises(OutputError, match="not replaced"):
+        write_files(table_of("table1"), tmp_path)
+    assert (tmp_path / "table1.csv").read_text() == "mine"
 
 
 def test_figure_4_has_its_curves_as_numbers_too(table_of, tmp_path):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sac_wsi.errors import OutputError, StoreError
-from sac_wsi.store.outputs import check_writable, find_store, missing_files, plan_outputs
+from sac_wsi.store.outputs import check_writable, files_to_write, find_store, plan_outputs, refuse_inputs
 
 
 def test_the_store_lies_beside_the_first_output():
@@ -35,12 +35,43 @@ def test_nothing_is_written_through_a_link(tmp_path):
         check_writable(plan_outputs([tmp_path / "n.geojson"]))
 
 
-def test_a_file_of_another_program_is_refused(tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_of_another_program_is_refused(tmp_path, overwrite):
     planned = plan_outputs([tmp_path / "n.geojson"])
-    assert missing_files(planned, "run") == [tmp_path / "n.geojson"]
+    assert files_to_write(planned, "run", overwrite=overwrite) == [tmp_path / "n.geojson"]
     (tmp_path / "n.geojson").write_text('{"type":"FeatureCollection","features":[]}')
+    with pytest.raises(OutputError, match="was not written by sac-wsi: it is not replaced"):
+        files_to_write(planned, "run", overwrite=overwrite)
+
+
+def test_a_file_of_another_run_needs_overwrite(tmp_path):
+    planned = plan_outputs([tmp_path / "n.geojson"])
+    (tmp_path / "n.geojson").write_text(
+        '{"type":"FeatureCollection","sac_wsi":{"run_id":"a"},"features":[\n\n]}\n'
+    )
+    assert files_to_write(planned, "a", overwrite=False) == []
+    assert files_to_write(planned, "a", overwrite=True) == [tmp_path / "n.geojson"]
+    assert files_to_write(planned, "b", overwrite=True) == [tmp_path / "n.geojson"]
     with pytest.raises(OutputError, match="--overwrite"):
-        missing_files(planned, "run")
+        files_to_write(planned, "b", overwrite=False)
+
+
+@pytest.mark.parametrize("how", ["same", "link", "hard link", "inside"])
+def test_an_input_is_never_an_output(tmp_path, how):
+    read = tmp_path / "region.geojson"
+    read.write_text("x")
+    out = tmp_path / "out.geojson"
+    if how == "link":
+        out.symlink_to(read)
+    elif how == "hard link":
+        out.hardlink_to(read)
+    elif how == "inside":
+        read = tmp_path / "slide.zarr"
+        read.mkdir()
+        out = read / "n.geojson"
+    with pytest.raises(OutputError, match="input"):
+        refuse_inputs([tmp_path / "n.zarr", read if how == "same" else out], [tmp_path / "missing", read])
+    refuse_inputs([tmp_path / "n.geojson"], [read])
 
 
 def test_an_unfinished_store_is_distinguished_from_a_missing_one(tmp_path):

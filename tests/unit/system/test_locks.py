@@ -10,7 +10,7 @@ import types
 import pytest
 
 from sac_wsi.system import locks
-from sac_wsi.system.locks import AlreadyLocked, lock_folder, remove_locked_folder
+from sac_wsi.system.locks import AlreadyLocked, lock_folder
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_end_of_a_lock_leaves_the_lock_of_the_next_run(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with lock_folder(folder):
-        remove_locked_folder(folder)
+        shutil.rmtree(folder)
         folder.mkdir()
         next_run = lock_folder(folder)
         next_run.__enter__()
@@ -83,21 +83,39 @@ def test_with_msvcrt(tmp_path, windows_locks):
 
 
 def test_windows_removes_the_folder_after_the_lock(tmp_path, monkeypatch):
+    """An open file cannot be removed there: the lock file is left when everything else is gone."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "result").touch()
-
-    def remove_all_but_the_lock(path, ignore_errors):
-        assert ignore_errors
-        (path / "result").unlink()
-
     monkeypatch.setattr(locks, "WINDOWS", True)
     with lock_folder(folder):
-        with monkeypatch.context() as patch:
-            patch.setattr(shutil, "rmtree", remove_all_but_the_lock)
-            remove_locked_folder(folder)
         assert (folder / "lock").exists()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_a_lock_file_of_somebody_else_is_neither_followed_nor_waited_for(tmp_path, kind):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if kind == "link":
+        (folder / "lock").symlink_to(tmp_path / "precious")
+    else:
+        os.mkfifo(folder / "lock")
+    with pytest.raises(OSError), lock_folder(folder):  # noqa: PT011 - any error of the system
+        pass
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path, monkeypatch):
+    """Between opening and locking, the run that held the lock may remove the folder."""
+    real = locks.lock_open_file
+
+    def removed_meanwhile(file):
+        (tmp_path / "lock").unlink()
+        real(file)
+
+    monkeypatch.setattr(locks, "lock_open_file", removed_meanwhile)
+    with pytest.raises(AlreadyLocked), lock_folder(tmp_path):
+        pass
 
 
 def test_windows_keeps_the_folder_of_an_unfinished_run(tmp_path, monkeypatch):

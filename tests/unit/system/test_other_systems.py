@@ -29,6 +29,7 @@ import sys
 from pathlib import Path
 from sac_wsi.system import disk, interrupt, locks
 disk.WINDOWS = locks.WINDOWS = True
+disk._open_nameless = lambda folder: None
 interrupt.listen()
 from sac_wsi.engine.config import load_config
 from sac_wsi.engine.segment import segment_slide

@@ -18,7 +18,6 @@ import pytest
 
 import sac_wsi.weights.partial_file
 from sac_wsi.errors import DownloadError, OutputError, RequestError, WriteError
-from sac_wsi.files.atomic import partial_name
 from sac_wsi.weights.catalogue import (
     MODEL_FILES,
     find_model_file,
@@ -29,6 +28,7 @@ from sac_wsi.weights.catalogue import (
 )
 from sac_wsi.weights.download import fetch
 from sac_wsi.weights.http_fetch import _OPENER, Retries, without_secrets
+from sac_wsi.weights.partial_file import partial_name
 
 BODY = bytes(range(256)) * 3000
 HASH = hashlib.sha256(BODY).hexdigest()
