@@ -36,9 +36,9 @@ def command(run: Path, out: Path, region: str | None, slide: Path | None, overwr
 
     if out.suffix != ".png":
         raise OutputError(f"{out.name!r} is not a .png file. Give --out picture.png.")
-    refuse_existing(out, is_own_picture, overwrite=overwrite)
     opened = Run.open(run)
     refuse_inputs([out], [slide or opened.original_slide_path, opened.store])
+    refuse_existing(out, is_own_picture, overwrite=overwrite)
     if region is None:
         picture = draw_slide(opened, slide)
     else:

@@ -79,12 +79,14 @@ def command(
     from sac_wsi.reproduce.row_runner import Callbacks, RowRunner
     from sac_wsi.reproduce.scale import SCALES
     from sac_wsi.reproduce.training_config import read_overrides
+    from sac_wsi.reproduce.write_files import claim_tables
 
     announce_compilation()
     folder = out / scale_name
     callbacks = Callbacks(lambda run: train_progress(run=run), image_progress, report_left_out)
     runner = RowRunner(SCALES[scale_name], inputs, folder, read_overrides(overrides), callbacks)
     runner.prepare(targets)
+    claim_tables(folder, [target.name for target in targets])
     if _make_all(targets, runner, folder):
         raise click.exceptions.Exit(1)
 

@@ -511,7 +511,7 @@ def test_an_unknown_ending_is_refused(sac, slide, tmp_path, out):
 def test_an_output_that_exists_is_not_touched(sac, slide, tmp_path, form, content):
     out = tmp_path / f"n{form}"
     out.write_bytes(content)
-    sac("segment", slide, "--out", out, *EVERYWHERE, cwd=tmp_path).refused(f"n{form}", "--overwrite")
+    sac("segment", slide, "--out", out, *EVERYWHERE, cwd=tmp_path).refused(f"n{form}", "not replaced")
     assert out.read_bytes() == content
     assert not (tmp_path / "n.zarr").exists()
 
