@@ -27,6 +27,7 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
     """
     from sac_wsi.errors import OutputError
     from sac_wsi.files.atomic import nothing, refuse_existing
+    from sac_wsi.store.digests import refuse_damaged
     from sac_wsi.store.outputs import check_writable, is_export, plan_outputs, refuse_inputs
     from sac_wsi.store.run import Run
 
@@ -36,6 +37,7 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
         raise OutputError("export does not write stores. Copy the .zarr folder instead.")
     check_writable(planned)
     refuse_inputs(planned.files, [opened.original_slide_path, opened.store])
+    refuse_damaged(opened.store)
     for path in planned.files:
         refuse_existing(path, is_export, overwrite=overwrite)
     for path in planned.files:

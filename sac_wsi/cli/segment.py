@@ -72,6 +72,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many unreadable tiles still count as success.",
 )
+@click.option(
+    "--verify-slide",
+    is_flag=True,
+    help="Read what was segmented once more and compare, even if the slide's file looks unchanged.",
+)
 @click.option("--discard-store", is_flag=True, help="Remove the store once the outputs are written.")
 @overwrite_option("Start over, and replace outputs of other runs; never a file of another program.")
 @json_option
@@ -88,6 +93,7 @@ def command(
     overrides: tuple[str, ...],
     workers: str,
     max_failed_tiles: int,
+    verify_slide: bool,
     discard_store: bool,
     overwrite: bool,
     as_json: bool,
@@ -121,6 +127,7 @@ def command(
             mpp=mpp,
             workers=int(workers) if workers.lstrip("-").isdigit() else workers,
             overwrite=overwrite,
+            verify_slide=verify_slide,
             on_progress=on_progress,
         )
     assert run.summary is not None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +58,14 @@ class TileOutcomes:
     Attributes:
         status: ``TileStatus`` of each tile, by the tile's index.
         failures: The tiles that failed.
+        pixels_crc: CRC-32 of the pixels of each tile that was segmented, by the tile's index.
         cut: Number of nuclei that were dropped because the halo's edge cut them.
     """
 
     status: Mapping[int, TileStatus]
     failures: tuple[TileFailure, ...] = ()
     cut: int = 0
+    pixels_crc: Mapping[int, int] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the journal."""
@@ -72,6 +74,7 @@ class TileOutcomes:
             "tile_status": np.array(sorted(self.status.items()), np.int32).reshape(-1, 2),
             "failures": np.frombuffer(json.dumps(failures).encode(), np.uint8),
             "cut": np.array([self.cut], np.int64),
+            "pixels_crc": np.array(sorted(self.pixels_crc.items()), np.int64).reshape(-1, 2),
         }
 
     @classmethod
@@ -83,6 +86,7 @@ class TileOutcomes:
             status,
             tuple(TileFailure(int(tile), str(reason)) for tile, reason in failures),
             int(arrays["cut"][0]),
+            dict(arrays["pixels_crc"].tolist()),
         )
 
 
@@ -174,7 +178,9 @@ class FoundBlock:
     @staticmethod
     def load_tiles(journal: Journal, block: int) -> TileOutcomes:
         """Read only how the work on the tiles ended."""
-        return TileOutcomes.from_arrays(journal.load(FOUND, block, ["tile_status", "failures", "cut"]))
+        return TileOutcomes.from_arrays(
+            journal.load(FOUND, block, ["tile_status", "failures", "cut", "pixels_crc"])
+        )
 
     @staticmethod
     def load_count(journal: Journal, block: int) -> int:
@@ -184,7 +190,7 @@ class FoundBlock:
 
 
 def _names(prefix: str) -> list[str]:
-    return [f"{prefix}/{field.name}" for field in fields(Nuclei)]
+    return [f"{prefix}/{each.name}" for each in fields(Nuclei)]
 
 
 def _with_prefix(prefix: str, nuclei: Nuclei) -> dict[str, NDArray[Any]]:
@@ -192,7 +198,8 @@ def _with_prefix(prefix: str, nuclei: Nuclei) -> dict[str, NDArray[Any]]:
 
 
 def _without_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Nuclei:
-    return Nuclei.from_columns({field.name: arrays[f"{prefix}/{field.name}"] for field in fields(Nuclei)})
+    names = [each.name for each in fields(Nuclei)]
+    return Nuclei.from_columns({name: arrays[f"{prefix}/{name}"] for name in names})
 
 
 @dataclass(frozen=True)
@@ -253,7 +260,7 @@ class FinalBlock:
 
     def save(self, journal: Journal, block: int) -> None:
         """Write the record of block number ``block``."""
-        journal.save(FINAL, block, {field.name: getattr(self, field.name) for field in fields(self)})
+        journal.save(FINAL, block, {each.name: getattr(self, each.name) for each in fields(self)})
 
     @classmethod
     def load(cls, journal: Journal, block: int) -> FinalBlock:

@@ -21,7 +21,7 @@ from sac_wsi.errors import InputChanged, OutputError, StoreError
 from sac_wsi.files.atomic import anything, atomic_file
 from sac_wsi.files.columns import Arrays, read_columns, write_columns
 from sac_wsi.files.ownership import MARK, first_foreign, is_marked, mark, remove_own
-from sac_wsi.files.small import read_small
+from sac_wsi.files.regular import read_small
 from sac_wsi.store.own_files import STORE_FILES, refuse_foreign
 from sac_wsi.system.disk import sync_folder
 from sac_wsi.system.locks import LOCK, AlreadyLocked, lock_folder
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1 << 24
-_PUBLISH, _REPLACED = "publish.zarr", "replaced"
+_PUBLISH, _REPLACED, _SLIDE_STATE = "publish.zarr", "replaced", "slide.json"
 _RESULTS = r"\w+/|\w+/\d{7}\.columns|(?:\w+/)?\.sac-wsi-[0-9a-f]{16}\.partial"
 _STORES = rf"(?:{_PUBLISH}|{_REPLACED})/(?:{STORE_FILES})?"
 _OF_STORES = re.compile(_STORES)
-_UNFINISHED = re.compile(rf"{_RESULTS}|{_STORES}")
-_OWN = re.compile(rf"{_RESULTS}|{_STORES}|{_MANIFEST}|{MARK}|{LOCK}")
+_UNFINISHED = re.compile(rf"{_RESULTS}|{_STORES}|{re.escape(_SLIDE_STATE)}")
+_OWN = re.compile(rf"{_UNFINISHED.pattern}|{re.escape(_MANIFEST)}|{MARK}|{LOCK}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,22 @@ class Journal:
                 f"{self.publish_folder} holds files that sac-wsi did not write. Move them away, then run the "
                 "same command again."
             )
+
+    def load_slide_state(self) -> Any:
+        """Return what ``save_slide_state`` was given, parsed; None if nothing was saved."""
+        try:
+            return json.loads(read_small(self.folder / _SLIDE_STATE, _LARGEST_MANIFEST))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def save_slide_state(self, state: str) -> None:
+        """Keep the state of the slide's files, as JSON."""
+        with atomic_file(self.folder / _SLIDE_STATE, anything) as file:
+            file.write(state.encode())
+
+    def remove_results(self) -> None:
+        """Remove all results, to start over."""
+        remove_own(self.folder, _UNFINISHED)
 
     def remove(self) -> None:
         """Remove the folder, or what a run made in it if it holds other files."""

@@ -11,6 +11,7 @@ from sac_wsi import __version__
 from sac_wsi.engine.blocks import FoundBlock, TileFailure
 from sac_wsi.settings.read import settings_digest
 from sac_wsi.store.columns import FORMAT
+from sac_wsi.store.digests import DIGESTS, array_digests
 from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter, terms_warning
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def provenance(
         "labels": asdict(plan.labels),
         "counts": {"nuclei": counts.nuclei, "tiles": counts.tiles, "dropped": dropped},
         "failures": [[failure.tile, failure.reason] for failure in found.failures],
+        DIGESTS: array_digests(journal.publish_folder),
         "tissue_mm2": tissue.fraction * plan.area_mm2,
         "warnings": [
             *plan.info.warnings,

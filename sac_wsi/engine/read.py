@@ -5,11 +5,14 @@ Of each row only the tiles with tissue are read; neighbouring tiles come in one 
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from sac_wsi.engine.blocks import TileFailure
 from sac_wsi.errors import InputChanged, ReadError
@@ -68,6 +71,11 @@ class TilePixels:
 
     tile: Tile
     rgb: RgbTile
+
+    @property
+    def crc(self) -> int:
+        """CRC-32 of the pixels, by which it is noticed that the slide has changed."""
+        return zlib.crc32(np.ascontiguousarray(self.rgb.rgb).data)
 
 
 TileRow = list[TilePixels | TileFailure]

@@ -23,11 +23,13 @@ from sac_wsi.engine.plan import Plan, make_plan, tissue_of
 from sac_wsi.engine.provenance import Counts, provenance
 from sac_wsi.engine.publish import begin_publishing, write_table, write_tiles_and_tissue
 from sac_wsi.engine.seams import settle_seams
+from sac_wsi.engine.slide_check import check_slide
 from sac_wsi.engine.work import SegmentBlock
 from sac_wsi.errors import InputChanged
 from sac_wsi.nuclei.identity import model_namespace
 from sac_wsi.settings.read import settings_digest
 from sac_wsi.store.columns import read_provenance
+from sac_wsi.store.digests import refuse_damaged
 from sac_wsi.store.label_pyramid import DrawLabels, create_pyramid, parts
 from sac_wsi.store.outputs import (
     Outputs,
@@ -79,6 +81,7 @@ def segment_slide(
     segmenter: Segmenter | None = None,
     workers: int | str | Executor = 1,
     overwrite: bool = False,
+    verify_slide: bool = False,
     on_progress: OnProgress = lambda _: None,
 ) -> Run:
     """Find the nuclei of a slide and write them to files.
@@ -94,6 +97,8 @@ def segment_slide(
         segmenter: Used instead of the model that the config names.
         workers: Number of processes, the address of a Dask scheduler, or an executor.
         overwrite: Start over, and replace outputs of other runs; never a file that sac-wsi did not write.
+        verify_slide: Read again what was segmented before the run ends, even if the slide's file looks
+            unchanged: the same size, modification time and inode.
         on_progress: Called after each block of work and each file.
     """
     begin = time.perf_counter()
@@ -115,7 +120,9 @@ def segment_slide(
     if reused:
         discard(outputs.partial)
     else:
-        reused = _make_store(plan, manifest, outputs, workers, watch, overwrite=overwrite)
+        reused = _make_store(
+            plan, manifest, outputs, workers, watch, overwrite=overwrite, verify_slide=verify_slide
+        )
     run = Run(outputs.store)
 
     def may_replace(path: Path) -> bool:
@@ -147,6 +154,7 @@ def _is_complete(store: Path, manifest: Mapping[str, Any]) -> bool:
             f"{store} holds another run: {'; '.join(changes)}. Pass --overwrite to replace it, or give "
             "another --out."
         )
+    refuse_damaged(store)
     return True
 
 
@@ -158,6 +166,7 @@ def _make_store(
     watch: _Watch,
     *,
     overwrite: bool,
+    verify_slide: bool,
 ) -> bool:
     """Do all steps from the slide to the published store; each continues where an earlier run stopped.
 
@@ -178,6 +187,7 @@ def _make_store(
         watch.workers = executor.workers
         with watch.clock.measure("tissue"):
             tissue = tissue_of(plan)
+        _check_slide(plan, journal, executor, watch, always=verify_slide, overwrite=overwrite)
         _segment_blocks(plan, tissue, journal, executor, watch)
         with watch.clock.measure("seams"):
             doubled = settle_seams(journal, plan.grid)
@@ -193,9 +203,25 @@ def _make_store(
             plan, manifest, tissue, outputs.store, journal, counts
         )
         plan.source.check()
+        _check_slide(plan, journal, executor, watch, always=verify_slide)
         interrupt.check()
         publish(journal, outputs.store, overwrite=overwrite)
     return False
+
+
+def _check_slide(
+    plan: Plan, journal: Journal, executor: Executor, watch: _Watch, *, always: bool, overwrite: bool = False
+) -> None:
+    def on_compared(done: int, total: int) -> None:
+        watch.on_progress(Progress("compare", done, total))
+
+    with watch.clock.measure("compare"):
+        try:
+            check_slide(plan, journal, executor, on_compared, always=always)
+        except InputChanged:
+            if not overwrite:
+                raise
+            journal.remove_results()
 
 
 def _segment_blocks(

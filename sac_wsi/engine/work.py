@@ -58,6 +58,7 @@ class SegmentBlock:
         status = {tile.index: TileStatus.SKIPPED for tile in block.tiles}
         failures: list[TileFailure] = []
         parts: list[Nuclei] = []
+        pixels_crc: dict[int, int] = {}
         cut = 0
         with self.source.open() as slide:
             tiles = read_rows(slide, self.frame, [row for row in rows if row], clock)
@@ -70,9 +71,10 @@ class SegmentBlock:
                         parts.append(owned)
                         cut += tile_cut
                         status[pixels.tile.index] = TileStatus.DONE
+                        pixels_crc[pixels.tile.index] = pixels.crc
         status.update((failure.tile, TileStatus.FAILED) for failure in failures)
         with clock.measure("claim"):
-            return self._found(block, concat(parts), TileOutcomes(status, tuple(failures), cut))
+            return self._found(block, concat(parts), TileOutcomes(status, tuple(failures), cut, pixels_crc))
 
     def _has_tissue(self, tile: Tile) -> bool:
         reach = tile.core.dilate(self.grid.tolerance_px)

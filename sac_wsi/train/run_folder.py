@@ -11,7 +11,7 @@ from typing import Any
 
 from sac_wsi.errors import ConfigError, InputChanged, OutputError
 from sac_wsi.files.atomic import atomic_file
-from sac_wsi.files.small import read_small
+from sac_wsi.files.regular import read_small
 from sac_wsi.model.checkpoint.inference import with_todays_names
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig

@@ -14,6 +14,7 @@ from sac_wsi.export.geojson_read import read_geojson_features
 from sac_wsi.export.header import read_header
 from sac_wsi.geometry import Box
 from sac_wsi.store.columns import open_array
+from sac_wsi.store.digests import damaged_arrays
 from sac_wsi.store.outputs import STORE
 from sac_wsi.store.run import Run
 from sac_wsi.verify import (
@@ -67,6 +68,7 @@ def verify_run(path: Path) -> VerifyReport:
     table, slide = run.nuclei, Box.of_shape(tuple(run.provenance["slide"]["shape_yx"]))
     findings = Findings()
     checks: dict[str, Callable[[], Findings]] = {
+        "digests": lambda: _check_digests(run),
         "counts": lambda: _check_counts(run),
         "geometry": lambda: check_rows(table.batches(), slide),
         "overlaps": lambda: check_overlaps(table.batches(), slide),
@@ -80,6 +82,14 @@ def verify_run(path: Path) -> VerifyReport:
         except _DAMAGE as error:
             findings.add("damage", name, f"cannot be read ({type(error).__name__})")
     return VerifyReport(str(path), len(table), tuple(checks), dict(findings.counts), tuple(findings.problems))
+
+
+def _check_digests(run: Run) -> Findings:
+    """Compare every array with what was written."""
+    findings = Findings()
+    for name in damaged_arrays(run.store):
+        findings.add("changed", name, "is not what was written")
+    return findings
 
 
 def _check_counts(run: Run) -> Findings:

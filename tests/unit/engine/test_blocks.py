@@ -67,7 +67,7 @@ def test_the_names_of_a_found_block_on_disk(journal):
     assert list(journal.load("found", 0)) == [
         *(f"all/{name}" for name in columns),
         *(f"out/{name}" for name in columns),
-        *("out_row", "twins", "overlaps", "tile_status", "failures", "cut"),
+        *("out_row", "twins", "overlaps", "tile_status", "failures", "cut", "pixels_crc"),
     ]
     assert journal.load("found", 0)["tile_status"].tolist() == [[4, 1], [5, 2], [6, 0]]
 

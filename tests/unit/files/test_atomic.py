@@ -9,7 +9,7 @@ import pytest
 
 from sac_wsi.errors import OutputError, WriteError
 from sac_wsi.files.atomic import anything, atomic_file
-from sac_wsi.files.small import read_small
+from sac_wsi.files.regular import read_small
 from sac_wsi.system import disk
 
 

@@ -1,4 +1,4 @@
-"""Read a file that should be small and regular: no FIFO makes a run wait, no device fills the memory."""
+"""Read regular files only: no FIFO makes a run wait, no device fills the memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from sac_wsi.system.disk import open_to_read
 
 if TYPE_CHECKING:
+    import hashlib
     from pathlib import Path
+
+_AT_ONCE_BYTES = 1 << 20
 
 
 def read_small(path: Path, most_bytes: int, *, follow_links: bool = False) -> bytes:
@@ -28,3 +31,10 @@ def read_small(path: Path, most_bytes: int, *, follow_links: bool = False) -> by
     if len(data) > most_bytes:
         raise ValueError(f"{path} has more than {most_bytes:,} bytes")
     return data
+
+
+def hash_into(digest: hashlib._Hash, path: Path) -> None:
+    """Add the content of a regular file to a hash; a link, a FIFO or a device raises OSError."""
+    with os.fdopen(open_to_read(path), "rb", buffering=0) as file:
+        while data := file.read(_AT_ONCE_BYTES):
+            digest.update(data)
