@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,8 @@ class _JsonLines:
             return
         self._last_stage, self._last_at = stage, now
         line = {"stage": stage, "done": done, "total": total, **more, "seconds": round(now, 1)}
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # a full or closed stderr does not stop the work
+            print(json.dumps(line), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from sac_wsi.errors import InputChanged, OutputError, StoreError
 from sac_wsi.files.atomic import anything, atomic_file
 from sac_wsi.files.columns import Arrays, read_columns, write_columns
 from sac_wsi.files.ownership import MARK, first_foreign, is_marked, mark, remove_own
-from sac_wsi.files.regular import read_small
+from sac_wsi.files.regular import read_regular
 from sac_wsi.store.own_files import STORE_FILES, refuse_foreign
 from sac_wsi.system.disk import sync_folder
 from sac_wsi.system.locks import LOCK, AlreadyLocked, lock_folder
@@ -88,7 +88,7 @@ class Journal:
     def load_slide_state(self) -> Any:
         """Return what ``save_slide_state`` was given, parsed; None if nothing was saved."""
         try:
-            return json.loads(read_small(self.folder / _SLIDE_STATE, _LARGEST_MANIFEST))
+            return json.loads(read_regular(self.folder / _SLIDE_STATE, _LARGEST_MANIFEST))
         except (OSError, ValueError, RecursionError):
             return None
 
@@ -180,7 +180,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest of the run in a folder; None if there is none, or a file of somebody else."""
     try:
-        manifest = json.loads(read_small(folder / _MANIFEST, _LARGEST_MANIFEST))
+        manifest = json.loads(read_regular(folder / _MANIFEST, _LARGEST_MANIFEST))
     except (OSError, ValueError, RecursionError):
         return None
     needed = {"version", "slide", "model", "config"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _AT_ONCE_BYTES = 1 << 20
 
 
-def read_small(path: Path, most_bytes: int, *, follow_links: bool = False) -> bytes:
+def read_regular(path: Path, most_bytes: int, *, follow_links: bool = False) -> bytes:
     """Return the content of a regular file.
 
     Args:

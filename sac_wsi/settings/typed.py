@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import reprlib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -40,7 +41,7 @@ def convert(value: Any, wanted: Any, name: str) -> Any:
     """Return ``value`` as the type ``wanted``; raise ConfigError, with ``name``, if it does not fit."""
     if is_dataclass(wanted):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{name} is {value!r}; needed a section with {_names(wanted)}.")
+            raise ConfigError(f"{name} is {_shown(value)}; needed a section with {_names(wanted)}.")
         return build(wanted, value, f"{name}.")  # type: ignore[arg-type]
     origin = get_origin(wanted)
     if origin is tuple:
@@ -49,12 +50,12 @@ def convert(value: Any, wanted: Any, name: str) -> Any:
         options = [option for option in get_args(wanted) if option is not types.NoneType]
         return None if value is None else convert(value, options[0], name)
     if origin is Literal:
-        if value not in get_args(wanted):
+        if not isinstance(value, str | int | float) or value not in get_args(wanted):
             raise ConfigError(_unknown_value(name, value, get_args(wanted)))
         return value
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{name} is {value!r}; needed a section.")
+            raise ConfigError(f"{name} is {_shown(value)}; needed a section.")
         return dict(value)
     return _plain(value, wanted, name)
 
@@ -63,7 +64,7 @@ def _plain(value: Any, wanted: type, name: str) -> Any:
     if wanted is float:
         value = _number(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise ConfigError(f"{name} is {value!r}; needed {_described(wanted)}.")
+        raise ConfigError(f"{name} is {_shown(value)}; needed {_described(wanted)}.")
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise ConfigError(f"{name} is {value!r}; needed a finite number.")
     return value
@@ -71,17 +72,15 @@ def _plain(value: Any, wanted: type, name: str) -> Any:
 
 def _number(value: Any) -> Any:
     """Return a float for an integer, or for a text such as 1e-3, which YAML does not read as a number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
+    if (isinstance(value, int) and not isinstance(value, bool)) or isinstance(value, str):
+        with contextlib.suppress(ValueError, OverflowError):
             return float(value)
     return value
 
 
 def _tuple(value: Any, wanted: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{name} is {value!r}; needed a list.")
+        raise ConfigError(f"{name} is {_shown(value)}; needed a list.")
     if wanted[-1] is Ellipsis:
         return tuple(convert(item, wanted[0], name) for item in value)
     if len(value) != len(wanted):
@@ -98,12 +97,17 @@ def _names(cls: Any) -> str:
     return ", ".join(f.name for f in fields(cls))
 
 
+def _shown(value: Any) -> str:
+    """Return a value as text for a message, shortened."""
+    return reprlib.repr(value)
+
+
 def _unknown(name: str, known: Sequence[str]) -> str:
-    return f"There is no setting {name!r}. {_hint(name, known)}"
+    return f"There is no setting {_shown(name)}. {_hint(name, known)}"
 
 
 def _unknown_value(name: str, value: Any, known: Sequence[Any]) -> str:
-    return f"{name} is {value!r}. {_hint(str(value), [str(each) for each in known])}"
+    return f"{name} is {_shown(value)}. {_hint(str(value), [str(each) for each in known])}"
 
 
 def _hint(found: str, known: Sequence[str]) -> str:

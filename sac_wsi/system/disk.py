@@ -8,11 +8,27 @@ import getpass
 import os
 import secrets
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 WINDOWS = os.name == "nt"
+
+
+def open_closed_streams() -> None:
+    """Open the null device in the place of standard input, output or error where the caller closed it.
+
+    Otherwise the next file that is opened would get its number, and what a library prints would be written
+    into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open until the end
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,6 +20,16 @@ _TASKS_BETWEEN_TRIMS = 16
 _stage, _tasks = "", 0
 
 
+def address_space_limit() -> int | None:
+    """Return the bytes of memory that this process may map (``ulimit -v``); None without a limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 @cache
 def _glibc() -> Any:
     """Return the C library, configured to keep freed memory; None on systems without glibc."""

@@ -14,6 +14,9 @@ from sac_wsi.errors import ConfigError
 from sac_wsi.geometry import Box
 from sac_wsi.settings.checks import check_range
 
+LARGEST_TILE_PX = 8192
+"""Pixels and maps of a larger tile take gigabytes."""
+
 
 @dataclass(frozen=True)
 class GridSettings:
@@ -173,6 +176,8 @@ def make_grid(
     check_range("grid.tolerance_px", settings.tolerance_px, at_least=0)
     check_range("grid.block_tiles", settings.block_tiles, at_least=1)
     halo_px = math.ceil(settings.halo_um / frame_mpp)
+    if settings.tile_px > LARGEST_TILE_PX:
+        raise ConfigError(f"{names.tile_px} is {settings.tile_px}: needed at most {LARGEST_TILE_PX}.")
     core_px = settings.tile_px - 2 * halo_px
     least_px = 2 * settings.tolerance_px + 16
     if core_px < least_px:

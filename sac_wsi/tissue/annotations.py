@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,14 @@ import shapely.geometry
 from shapely.geometry.base import BaseGeometry
 
 from sac_wsi.errors import RequestError
+from sac_wsi.files.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LARGEST_BYTES = 256 << 20
+_LARGEST_PX = 1e9
+_KINDS = ("Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon")
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,10 @@ def read_annotations(path: Path, types: tuple[str, ...]) -> list[Annotation]:
         RequestError: The file cannot be read, is damaged, or has a geometry that is not one of ``types``.
     """
     wanted = _Wanted(path, types)
-    return list(_annotations(_load(wanted), wanted, ""))
+    try:
+        return list(_annotations(_load(wanted), wanted, ""))
+    except RecursionError:
+        raise RequestError(f"{path} is nested too deeply: {needed(types)}") from None
 
 
 def needed(types: tuple[str, ...]) -> str:
@@ -54,14 +64,34 @@ def needed(types: tuple[str, ...]) -> str:
 
 def _load(wanted: _Wanted) -> Any:
     try:
-        raw = wanted.path.read_bytes()
-        return geojson.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+        text = _text(wanted.path)
     except OSError as error:  # also raised for a damaged gzip file
+        reason = error.strerror or "damaged gzip"
+        raise RequestError(f"{wanted.path} cannot be read ({reason}): {needed(wanted.types)}") from None
+    except (EOFError, zlib.error):
+        raise RequestError(f"{wanted.path} is a damaged gzip file: {needed(wanted.types)}") from None
+    except ValueError:
         raise RequestError(
-            f"{wanted.path} cannot be read ({error.strerror or error}): {needed(wanted.types)}"
-        ) from error
-    except (ValueError, TypeError, AttributeError, RecursionError, EOFError, zlib.error) as error:
-        raise RequestError(f"{wanted.path} is not valid GeoJSON ({error}): {needed(wanted.types)}") from error
+            f"{wanted.path} has more than {_LARGEST_BYTES >> 20} MiB of text: {needed(wanted.types)}"
+        ) from None
+    try:
+        return geojson.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"line {error.lineno}, column {error.colno}"
+    except Exception as error:  # noqa: BLE001 - geojson raises many kinds, with text of the file in them
+        reason = type(error).__name__
+    raise RequestError(f"{wanted.path} is not valid GeoJSON ({reason}): {needed(wanted.types)}")
+
+
+def _text(path: Path) -> bytes:
+    raw = read_regular(path, _LARGEST_BYTES, follow_links=True)
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    with gzip.open(io.BytesIO(raw)) as file:
+        text = file.read(_LARGEST_BYTES + 1)
+    if len(text) > _LARGEST_BYTES:
+        raise ValueError
+    return text
 
 
 def _annotations(node: Any, wanted: _Wanted, class_name: str) -> Iterator[Annotation]:
@@ -69,29 +99,32 @@ def _annotations(node: Any, wanted: _Wanted, class_name: str) -> Iterator[Annota
         for item in node:
             yield from _annotations(item, wanted, class_name)
         return
-    kind = node.get("type") if isinstance(node, dict) else type(node).__name__
+    kind = node.get("type") if isinstance(node, dict) else None
+    kind = kind if isinstance(kind, str) else ""
     members = {"FeatureCollection": "features", "GeometryCollection": "geometries"}
     if kind in wanted.types:
         yield Annotation(_geometry(node, wanted), class_name)
     elif kind in members:
-        yield from _annotations(list(node.get(members[kind]) or []), wanted, class_name)
+        inside = node.get(members[kind])
+        yield from _annotations(inside if isinstance(inside, list) else [], wanted, class_name)
     elif kind == "Feature":
         if node.get("geometry"):
             yield from _annotations(node["geometry"], wanted, _class_name(node))
     else:
-        raise RequestError(f"{wanted.path} contains a {kind}: {needed(wanted.types)}")
+        found = f"a {kind}" if kind in _KINDS else "something that is not a geometry"
+        raise RequestError(f"{wanted.path} contains {found}: {needed(wanted.types)}")
 
 
 def _geometry(node: Any, wanted: _Wanted) -> BaseGeometry:
     try:
         geometry: BaseGeometry = shapely.force_2d(shapely.geometry.shape(node))
-    except (ValueError, TypeError, IndexError, KeyError, shapely.errors.ShapelyError) as error:
+    except Exception as error:  # noqa: BLE001 - shapely raises many kinds, with text of the file in them
         raise RequestError(
-            f"{wanted.path} contains a broken {node['type']} ({error}): {needed(wanted.types)}"
-        ) from error
-    if not np.isfinite(shapely.get_coordinates(geometry)).all():
+            f"{wanted.path} contains a broken {node['type']} ({type(error).__name__}): {needed(wanted.types)}"
+        ) from None
+    if not (np.abs(shapely.get_coordinates(geometry)) < _LARGEST_PX).all():
         raise RequestError(
-            f"{wanted.path} contains a {node['type']} whose coordinates are not finite numbers: "
+            f"{wanted.path} contains a {node['type']} whose coordinates are no pixels of a slide: "
             f"{needed(wanted.types)}"
         )
     return geometry

@@ -11,7 +11,7 @@ from typing import Any
 
 from sac_wsi.errors import ConfigError, InputChanged, OutputError
 from sac_wsi.files.atomic import atomic_file
-from sac_wsi.files.regular import read_small
+from sac_wsi.files.regular import read_regular
 from sac_wsi.model.checkpoint.inference import with_todays_names
 from sac_wsi.settings.typed import build
 from sac_wsi.train.config import TrainConfig
@@ -52,7 +52,7 @@ def claim_folder(config: TrainConfig) -> None:
 def _is_config(path: Path) -> bool:
     """Return whether a file is the config of a run; then all files that a run names are that run's."""
     try:
-        values = json.loads(read_small(path, _LARGEST_CONFIG))
+        values = json.loads(read_regular(path, _LARGEST_CONFIG))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(values, dict) and {"name", "size", "objective", "schedule"} <= values.keys()

@@ -13,8 +13,9 @@ ROOT = Path(sac_wsi.__file__).parent
 
 LAYERS = (
     {"errors", "geometry"},
-    {"settings", "system", "charts"},
+    {"system", "charts"},
     {"files"},
+    {"settings"},
     {"nuclei", "slide", "weights"},
     {"tiling", "tissue", "export"},
     {"classical", "model", "testing", "store"},

@@ -9,7 +9,7 @@ import pytest
 
 from sac_wsi.errors import OutputError, WriteError
 from sac_wsi.files.atomic import anything, atomic_file
-from sac_wsi.files.regular import read_small
+from sac_wsi.files.regular import read_regular
 from sac_wsi.system import disk
 
 
@@ -113,10 +113,10 @@ def test_small_files_are_regular_and_small(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "fifo")
-    assert read_small(tmp_path / "a", 5) == b"12345"
-    assert read_small(tmp_path / "link", 5, follow_links=True) == b"12345"
+    assert read_regular(tmp_path / "a", 5) == b"12345"
+    assert read_regular(tmp_path / "link", 5, follow_links=True) == b"12345"
     with pytest.raises(ValueError, match="more than 4 bytes"):
-        read_small(tmp_path / "a", 4)
+        read_regular(tmp_path / "a", 4)
     for other in (tmp_path / "link", tmp_path / "fifo", Path("/dev/zero"), tmp_path, tmp_path / "no"):
         with pytest.raises(OSError):  # noqa: PT011 - any error of the system
-            read_small(other, 5)
+            read_regular(other, 5)

@@ -249,9 +249,9 @@ def test_the_mask_of_a_huge_slide_is_bounded(tmp_path: Path) -> None:
     [
         ("not json", "not valid GeoJSON"),
         ("", "not valid GeoJSON"),
-        ("5", "contains a int"),
-        ("null", "contains a NoneType"),
-        ({"nothing": 1}, "contains a None"),
+        ("5", "not a geometry"),
+        ("null", "not a geometry"),
+        ({"nothing": 1}, "not a geometry"),
         ({"type": "Point", "coordinates": [3, 4]}, "contains a Point"),
         (feature({"type": "LineString", "coordinates": [[0, 0], [5, 5]]}), "contains a LineString"),
         ({"type": "FeatureCollection", "features": []}, "contains no geometry"),
@@ -264,7 +264,10 @@ def test_the_mask_of_a_huge_slide_is_bounded(tmp_path: Path) -> None:
             '{"type": "Polygon", "coordinates": [[[NaN, 0], [9, 0], [9, 9], [NaN, 0]]]}',
             "not valid|not finite",
         ),
-        ('{"type": "Polygon", "coordinates": [[[1e999, 0], [9, 0], [9, 9], [1e999, 0]]]}', "not finite"),
+        (
+            '{"type": "Polygon", "coordinates": [[[1e999, 0], [9, 0], [9, 9], [1e999, 0]]]}',
+            "no pixels of a slide",
+        ),
         ({"type": "Polygon", "coordinates": [[[-9, -9], [-5, -9], [-5, -5], [-9, -9]]]}, "outside the slide"),
         ({"type": "Polygon", "coordinates": 7}, "broken|not valid"),
         ({"type": "Polygon"}, "broken|nothing with an area"),
@@ -283,7 +286,7 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path) -> None:
         tissue_from_geojson(tmp_path / "none.geojson", SLIDE_YX)
     cut = tmp_path / "cut.geojson.gz"
     cut.write_bytes(gzip.compress(json.dumps(MULTI).encode())[:-20])
-    with pytest.raises(RequestError, match="not valid|cannot be read"):
+    with pytest.raises(RequestError, match="not valid|cannot be read|damaged"):
         tissue_from_geojson(cut, SLIDE_YX)
 
 
