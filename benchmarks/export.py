@@ -66,7 +66,7 @@ def features(count: int) -> Iterator[dict[str, Any]]:
                 "properties": {
                     "objectType": "detection",
                     "classification": CLASSIFICATION,
-                    "measurements": {**measurements, "Score": float(rows.score[i])},
+                    "measurements": {**measurements, "Detection probability": float(rows.score[i])},
                 },
             }
 

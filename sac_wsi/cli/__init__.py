@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
@@ -42,7 +43,9 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, _COMMANDS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(_COMMANDS)}."
+            raise click.UsageError(f"There is no command {cmd_name!r}. {hint}", ctx)
         command: click.Command = import_module(f"sac_wsi.cli.{cmd_name}").command
         return command
 

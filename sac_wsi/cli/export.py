@@ -28,7 +28,7 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
     from sac_wsi.errors import OutputError
     from sac_wsi.files.atomic import nothing, refuse_existing
     from sac_wsi.store.digests import refuse_damaged
-    from sac_wsi.store.outputs import check_writable, is_export, plan_outputs, refuse_inputs
+    from sac_wsi.store.outputs import check_writable, is_export, make_folders, plan_outputs, refuse_inputs
     from sac_wsi.store.run import Run
 
     opened = Run.open(run)
@@ -40,6 +40,7 @@ def command(run: Path, outs: tuple[Path, ...], overwrite: bool) -> None:
     refuse_damaged(opened.store)
     for path in planned.files:
         refuse_existing(path, is_export, overwrite=overwrite)
+    make_folders(planned)
     for path in planned.files:
         advice = opened.export(path, is_export if overwrite else nothing)
         click.echo(f"{path}  {len(opened.nuclei):,} nuclei")

@@ -27,6 +27,7 @@ skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave out image
 def outs_option(formats: str) -> Callable[[Decorated], Decorated]:
     """Return ``--out``, which may be given several times; ``formats`` lists the extensions."""
     return click.option(
+        "-o",
         "--out",
         "outs",
         type=PATH,

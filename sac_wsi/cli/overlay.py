@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("overlay")
 @run_argument
-@click.option("--out", type=PATH, required=True, help="The picture, a .png file.")
+@click.option("-o", "--out", type=PATH, required=True, help="The picture, a .png file.")
 @click.option("--region", metavar="X,Y,W,H", help="Level-0 pixels to show.  [default: the whole slide]")
 @click.option("--slide", type=PATH, help="The slide, if it was moved.")
 @overwrite_option("Replace a picture of an earlier overlay; never a file of another program.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("segment")
 @slide_argument
+@click.argument("more_slides", nargs=-1, metavar="")
 @outs_option(
     ".geojson, .geojson.gz, .zip (for QuPath above 100,000 nuclei), .tif or .png (label image), "
     ".zarr (the store)"
@@ -56,6 +57,14 @@ if TYPE_CHECKING:
     help="Where to search: everywhere, in detected tissue, or in the regions of a file.  "
     "[default: auto for slides, none for plain images]",
 )
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    help="Where the model runs.  [default: a GPU, if any]",
+)
+@click.option(
+    "--precision", metavar="auto|float32|bf16", help="Numbers of the model's arithmetic.  [default: auto]"
+)
 @click.option("--config", "config_file", type=PATH, help="YAML file of settings.")
 @set_option("One setting, such as grid.halo_um=20.")
 @click.option(
@@ -82,6 +91,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     slide: Path,
+    more_slides: tuple[str, ...],
     outs: tuple[Path, ...],
     model: str | None,
     sam_checkpoint: str | None,
@@ -89,6 +99,8 @@ def command(
     tta: bool,
     mpp: float | None,
     tissue: str | None,
+    device: str | None,
+    precision: str | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
     workers: str,
@@ -112,7 +124,19 @@ def command(
     from sac_wsi.store.outputs import plan_outputs, refuse_inputs
     from sac_wsi.store.own_files import remove_store
 
-    chosen = as_overrides(model=model, sam_checkpoint=sam_checkpoint, points=points, tissue=tissue)
+    if more_slides:
+        raise click.UsageError(
+            f"segment takes one slide, and got {1 + len(more_slides)}. For many slides: python "
+            "pipelines/segment_folder.py SLIDES RESULTS."
+        )
+    chosen = as_overrides(
+        model=model,
+        sam_checkpoint=sam_checkpoint,
+        points=points,
+        tissue=tissue,
+        device=device,
+        precision=precision,
+    )
     config = load_config(config_file, [*overrides, *chosen, *[f"sac.tta={MOST_VIEWS}"] * tta])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr given as --out. Use one of the two.")

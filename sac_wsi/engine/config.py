@@ -6,6 +6,7 @@ here, so a typing error is found before a slide is opened.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 CLASSICAL = "classical"
 
 
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?|mps")
+
+
 @dataclass(frozen=True)
 class SegmentConfig:
     """Everything that decides what `segment` finds.
@@ -35,7 +39,8 @@ class SegmentConfig:
             none.
         engine: What computes the checkpoint; "auto" is OpenVINO for a model without an encoder on a CPU,
             otherwise PyTorch.
-        device: Device that the checkpoint runs on; "auto" is CUDA if there is a GPU.
+        device: Device that the checkpoint runs on: "cpu", "cuda", "cuda:1" (the second GPU) or "mps"; "auto"
+            is CUDA if there is a GPU.
         precision: Number format of the checkpoint's arithmetic; "auto" is bf16 if the device supports it,
             otherwise float32.
         batch_tiles: Number of tiles given to the model at a time.
@@ -50,7 +55,7 @@ class SegmentConfig:
     tissue: str = "default"
     points: str = ""
     engine: Literal["auto", "openvino", "torch"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     batch_tiles: int = 4
     sac: Mapping[str, Any] = field(default_factory=dict)
@@ -59,6 +64,8 @@ class SegmentConfig:
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)
 
     def __post_init__(self) -> None:
+        if not _DEVICE.fullmatch(self.device):
+            raise ConfigError(f"device is {self.device!r}: needed auto, cpu, cuda, cuda:N or mps.")
         if self.batch_tiles < 1:
             raise ConfigError(f"batch_tiles is {self.batch_tiles}; needed 1 or more.")
         if self.model != CLASSICAL and self.classical != ClassicalSettings():

@@ -55,6 +55,7 @@ def provenance(
     found = _found_in(journal, plan.grid)
     facts = {key: value for key, value in plan.info.to_json().items() if key != "path"}
     relative = os.path.relpath(plan.slide.absolute(), store.absolute().parent)
+    tissue_mm2 = tissue.fraction * plan.area_mm2
     dropped = {
         "doubled": counts.doubled,
         "remnants": found.nuclei - counts.doubled - counts.nuclei,
@@ -72,7 +73,7 @@ def provenance(
         "counts": {"nuclei": counts.nuclei, "tiles": counts.tiles, "dropped": dropped},
         "failures": [[failure.tile, failure.reason] for failure in found.failures],
         DIGESTS: array_digests(journal.publish_folder),
-        "tissue_mm2": tissue.fraction * plan.area_mm2,
+        "tissue_mm2": tissue_mm2,
         "warnings": [
             *plan.info.warnings,
             *(_TISSUE_FLAGS[flag] for flag in tissue.flags),

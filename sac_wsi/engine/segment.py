@@ -20,6 +20,7 @@ from sac_wsi.engine.executors import Executor, check_workers, make_executor
 from sac_wsi.engine.finish import FinishBlock
 from sac_wsi.engine.journal import Journal, differences, discard, open_journal, publish
 from sac_wsi.engine.plan import Plan, make_plan, tissue_of
+from sac_wsi.engine.plausible import implausible
 from sac_wsi.engine.provenance import Counts, provenance
 from sac_wsi.engine.publish import begin_publishing, write_table, write_tiles_and_tissue
 from sac_wsi.engine.seams import settle_seams
@@ -35,6 +36,7 @@ from sac_wsi.store.outputs import (
     Outputs,
     check_writable,
     files_to_write,
+    make_folders,
     plan_outputs,
     refuse_inputs,
     run_of,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one stage is: ``done`` of ``total`` tiles, blocks or files, and the nuclei found so far."""
+    """How far one stage is: ``done`` of ``total`` tiles, blocks or files, and the nuclei known so far."""
 
     stage: str
     done: int
@@ -69,7 +71,12 @@ class _Watch:
     on_progress: OnProgress
     clock: Clock = field(default_factory=Clock)
     workers: int = 1
+    nuclei: int = 0
     advice: list[str] = field(default_factory=list)
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Report how far a stage is."""
+        self.on_progress(Progress(stage, done, total, self.nuclei))
 
 
 def segment_slide(
@@ -117,6 +124,7 @@ def segment_slide(
     if overwrite and outputs.store.exists():
         refuse_foreign(outputs.store)
     reused = not overwrite and _is_complete(outputs.store, manifest)
+    make_folders(outputs)
     if reused:
         discard(outputs.partial)
     else:
@@ -134,7 +142,7 @@ def segment_slide(
         for done, path in enumerate(missing, 1):
             advice = run.export(path, may_replace)
             watch.advice += [advice] if advice else []
-            on_progress(Progress("export", done, len(missing)))
+            watch.report("export", done, len(missing))
     if outputs.partial.exists():
         watch.advice.append(f"{outputs.partial} was kept: it holds files that sac-wsi did not write")
     return replace(run, summary=_summary(run, outputs, reused, watch, time.perf_counter() - begin))
@@ -174,7 +182,10 @@ def _make_store(
         Whether another process published the store before this one could begin.
     """
     if isinstance(workers, int) and isinstance(plan.segmenter, ModelSegmenter):
-        plan.segmenter.load()  # before any work; on a cluster, only the workers need the weights
+        watch.report("load model", 0, 1)
+        with watch.clock.measure("load model"):
+            plan.segmenter.load()  # before any work; on a cluster, only the workers need the weights
+        watch.report("load model", 1, 1)
     work = {"block_tiles": plan.grid.block_tiles}
     own_executor = make_executor(workers) if isinstance(workers, int | str) else nullcontext(workers)
     with (
@@ -185,8 +196,10 @@ def _make_store(
             journal.remove()
             return True
         watch.workers = executor.workers
+        watch.report("find tissue", 0, 1)
         with watch.clock.measure("tissue"):
             tissue = tissue_of(plan)
+        watch.report("find tissue", 1, 1)
         _check_slide(plan, journal, executor, watch, always=verify_slide, overwrite=overwrite)
         _segment_blocks(plan, tissue, journal, executor, watch)
         with watch.clock.measure("seams"):
@@ -194,14 +207,15 @@ def _make_store(
         _finish_blocks(plan, journal, executor, watch)
         begin_publishing(journal)
         with watch.clock.measure("table"):
-            nuclei = write_table(journal, plan.grid)
+            watch.nuclei = write_table(journal, plan.grid)
             tiles = write_tiles_and_tissue(journal, plan.grid, tissue)
         with watch.clock.measure("labels"):
             _draw_labels(plan, journal, executor, watch)
-        counts = Counts(nuclei, tiles, doubled)
-        zarr.open_group(journal.publish_folder, mode="a").attrs["sac_wsi"] = provenance(
-            plan, manifest, tissue, outputs.store, journal, counts
-        )
+        counts = Counts(watch.nuclei, tiles, doubled)
+        known = provenance(plan, manifest, tissue, outputs.store, journal, counts)
+        cut = known["counts"]["dropped"]["larger_than_halo"]
+        known["warnings"] += implausible(journal.publish_folder, plan.slide_mpp, known["tissue_mm2"], cut)
+        zarr.open_group(journal.publish_folder, mode="a").attrs["sac_wsi"] = known
         plan.source.check()
         _check_slide(plan, journal, executor, watch, always=verify_slide)
         interrupt.check()
@@ -213,7 +227,7 @@ def _check_slide(
     plan: Plan, journal: Journal, executor: Executor, watch: _Watch, *, always: bool, overwrite: bool = False
 ) -> None:
     def on_compared(done: int, total: int) -> None:
-        watch.on_progress(Progress("compare", done, total))
+        watch.report("compare", done, total)
 
     with watch.clock.measure("compare"):
         try:
@@ -239,17 +253,18 @@ def _segment_blocks(
     todo = journal.missing(FOUND, range(plan.grid.block_count))
     total = plan.grid.tile_count
     done = total - sum(len(plan.grid.block(i).tiles) for i in todo)
-    nuclei = 0
+    finished = set(range(plan.grid.block_count)).difference(todo)
+    watch.nuclei = sum(FoundBlock.load_count(journal, block) for block in finished)
     failed: list[tuple[int, Exception]] = []
-    watch.on_progress(Progress("segment", done, total))
+    watch.report("segment", done, total)
     for block, answer in executor.run(task, todo):
         if isinstance(answer, Exception):
             failed.append((block, answer))
         else:
-            nuclei += answer.nuclei
+            watch.nuclei += answer.nuclei
             watch.clock.add(answer.seconds, 1 / executor.workers)
         done += len(plan.grid.block(block).tiles)
-        watch.on_progress(Progress("segment", done, total, nuclei))
+        watch.report("segment", done, total)
     # only now: if the run is killed before, the next one tries these blocks again
     for block, error in failed:
         reason = f"{type(error).__name__}: {error}"
@@ -265,7 +280,7 @@ def _finish_blocks(plan: Plan, journal: Journal, executor: Executor, watch: _Wat
         if isinstance(answer, Exception):
             raise answer
         watch.clock.add(answer, 1 / executor.workers)
-        watch.on_progress(Progress("finish", done, total))
+        watch.report("finish", done, total)
 
 
 def _draw_labels(plan: Plan, journal: Journal, executor: Executor, watch: _Watch) -> None:
@@ -274,7 +289,7 @@ def _draw_labels(plan: Plan, journal: Journal, executor: Executor, watch: _Watch
     for done, (_, answer) in enumerate(executor.run(task, range(total)), 1):
         if isinstance(answer, Exception):
             raise answer
-        watch.on_progress(Progress("labels", done, total))
+        watch.report("labels", done, total)
 
 
 def _summary(run: Run, outputs: Outputs, reused: bool, watch: _Watch, wall_seconds: float) -> Summary:
@@ -288,9 +303,15 @@ def _summary(run: Run, outputs: Outputs, reused: bool, watch: _Watch, wall_secon
         dropped=known["counts"]["dropped"],
         failures=tuple((int(tile), str(reason)) for tile, reason in known["failures"]),
         tissue_mm2=known["tissue_mm2"],
-        seconds={stage: round(seconds, 3) for stage, seconds in watch.clock.seconds.items()},
+        seconds=_all_seconds(watch.clock, wall_seconds),
         wall_seconds=round(wall_seconds, 3),
         workers=watch.workers,
         reused=reused,
         warnings=(*known["warnings"], *watch.advice),
     )
+
+
+def _all_seconds(clock: Clock, wall_seconds: float) -> dict[str, float]:
+    """Return the seconds of each stage, and as "other" what no stage accounts for: starting, libraries."""
+    seconds = {stage: round(value, 3) for stage, value in clock.seconds.items()}
+    return seconds | {"other": round(max(0.0, wall_seconds - sum(seconds.values())), 3)}

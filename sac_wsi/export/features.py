@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 OBJECT_TYPE = "detection"
 CLASSIFICATION = {"name": "Nucleus", "color": [200, 0, 0]}
-SCORE = "Score"
+SCORE = "Detection probability"
+"""QuPath's own name, as its extensions for StarDist and InstanSeg use it."""
 MEASUREMENT_STEPS = 10_000
 """Measurements are written with four decimals: a tenth of a nanometre, finer than their accuracy."""
 

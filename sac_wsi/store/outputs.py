@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sac_wsi.errors import OutputError, SacWsiError, StoreError
 from sac_wsi.export.formats import export_form
 from sac_wsi.export.header import read_header
+from sac_wsi.files.atomic import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,9 +62,7 @@ def store_beside(out: Path) -> Path:
 
 def check_writable(outputs: Outputs) -> None:
     """Raise OutputError if an output cannot be written: better now than after hours of work."""
-    for folder in {path.parent for path in (outputs.store, *outputs.files)}:
-        if not folder.is_dir():
-            raise OutputError(f"There is no folder {folder}. Make it first: mkdir -p '{folder}'.")
+    for folder in {_nearest_folder(path.parent) for path in (outputs.store, *outputs.files)}:
         try:
             with tempfile.TemporaryFile(dir=folder):
                 pass
@@ -75,6 +74,22 @@ def check_writable(outputs: Outputs) -> None:
         _refuse_unless(stat.S_ISDIR, path, "a folder")
     for path in outputs.files:
         _refuse_unless(stat.S_ISREG, path, "a file")
+
+
+def _nearest_folder(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists; the missing ones are made later."""
+    for path in (folder, *folder.absolute().parents):
+        if path.is_dir():
+            return path
+        if os.path.lexists(path):
+            raise OutputError(f"{path} is not a folder. Give another --out.")
+    return folder
+
+
+def make_folders(outputs: Outputs) -> None:
+    """Make the folders of the outputs that are missing."""
+    for path in (outputs.store, *outputs.files):
+        make_folder(path.parent, "Give another --out.")
 
 
 def refuse_inputs(written: Iterable[Path], read: Iterable[Path]) -> None:

@@ -8,13 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sac_wsi.errors import OutputError
+from sac_wsi.export.features import uuid_text
 from sac_wsi.export.formats import Form, export_form
 from sac_wsi.store.columns import Table, open_array, plain_columns, read_provenance
 from sac_wsi.store.outputs import find_store, is_export
 
 if TYPE_CHECKING:
     import dask.array as da
+    import pandas
     from numpy.typing import NDArray
 
     from sac_wsi.nuclei.table import NucleusRows
@@ -181,6 +185,21 @@ class NucleiTable:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns and measurements."""
         return plain_columns()
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the columns, as a mapping does."""
+        return plain_columns()
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return id, UUID, score and all measurements as a pandas data frame, a row for each nucleus."""
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise OutputError("to_dataframe needs pandas: pip install pandas.") from None
+        uuids = uuid_text(self["uuid"])
+        texts = np.ascontiguousarray(uuids).view("S36").ravel().astype(str)
+        plain = {name: self[name] for name in plain_columns() if name != "uuid" and self[name].ndim == 1}
+        return pandas.DataFrame({"uuid": texts, **plain})
 
     def batches(self) -> Iterator[NucleusRows]:
         """Yield all columns, polygons and masks included, a few thousand nuclei at a time."""

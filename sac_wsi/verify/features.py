@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 
+from sac_wsi.export.features import SCORE
 from sac_wsi.nuclei.table import CENTIPIXEL, MEASUREMENTS, NucleusRows
 from sac_wsi.verify.findings import Findings
 
@@ -118,7 +119,7 @@ def _differences(
 def _wrong_measurement(measured: dict[str, Any], rows: NucleusRows, i: int) -> str | None:
     """Return the first measurement that differs by more than its rounding. NaN must be missing."""
     table = dict(zip(MEASUREMENTS, rows.measurements[i].tolist(), strict=True))
-    for name, value in {**table, "Score": float(rows.score[i])}.items():
+    for name, value in {**table, SCORE: float(rows.score[i])}.items():
         if isfinite(value) != (name in measured):
             return name
         if name in measured and not abs(measured[name] - value) <= _ROUNDING:

@@ -233,11 +233,15 @@ def test_progress_goes_to_stderr_as_json_lines(sac, slide, tmp_path):
     done = sac("segment", slide, "--out", "n.geojson", "--json", *EVERYWHERE, cwd=tmp_path).went_well()
     lines = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
     assert [line["stage"] for line in lines if line["done"] == line["total"]] == [
+        "find tissue",
         "segment",
         "finish",
         "labels",
         "export",
     ]
+    nuclei = [line["nuclei"] for line in lines if line["stage"] in ("finish", "labels", "export")]
+    assert min(nuclei) > 0
+    assert set(nuclei[-2:]) == {json.loads(done.out)["nuclei"]}
     assert all({"stage", "done", "total", "nuclei", "seconds"} == line.keys() for line in lines)
     assert len(done.out.splitlines()) == 1
     assert all(line.startswith("{") for line in done.err.splitlines())

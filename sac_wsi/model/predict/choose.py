@@ -37,7 +37,7 @@ def choose_segmenter(
         changes: Nested settings that replace those of the checkpoint.
         sam_checkpoint: SAM file with the other weights, for a checkpoint with trained weights only.
         engine: ``auto``, ``openvino`` or ``torch``.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bf16``.
     """
     path = find_checkpoint(model)

@@ -26,7 +26,7 @@ def choose_engine(
         card: The card of the checkpoint.
         mode: How maps and masks become nuclei.
         engine: ``auto``, ``openvino`` or ``torch``.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bf16``.
 
     Raises:
@@ -47,8 +47,7 @@ def choose_engine(
             f"{INSTALL_TORCH}, or use a model without an encoder on the CPU (sac-tiny)."
         )
     if precision == "auto":
-        fast = _cuda_computes_bf16() if device == "cuda" else computes_bf16()
-        precision = "bf16" if fast else "float32"
+        precision = "bf16" if _computes_bf16(device) else "float32"
     return chosen, device, precision
 
 
@@ -60,7 +59,9 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _cuda_computes_bf16() -> bool:
+def _computes_bf16(device: str) -> bool:
+    if not device.startswith("cuda"):
+        return device == "cpu" and computes_bf16()
     import torch
 
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()

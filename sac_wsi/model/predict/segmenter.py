@@ -95,7 +95,7 @@ class SacSegmenter:
     @property
     def fingerprint(self) -> str:
         """Hash of weights, settings, precision and points; part of every UUID."""
-        how = {"device": self.device, "precision": self.precision, **self.settings.hashed()}
+        how = {"device": self.device.partition(":")[0], "precision": self.precision, **self.settings.hashed()}
         if self.engine != "torch":
             how["engine"] = self.engine
         digest = hashlib.sha256(self.header.identity.encode())

@@ -160,10 +160,16 @@ def foreground_logits(runner: TorchRunner, features: Features) -> Tensor | None:
 
 def make_torch_runner(model: SacModel, device: str, precision: str) -> TorchRunner:
     """Prepare a model for inference: fold LoRA's updates and batch norms into it, in place."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda and there is none: leave it out, or pass --set device=cpu.")
+    if not _is_there(torch.device(device)):
+        raise ConfigError(f"device is {device} and there is none: leave it out, or pass --device cpu.")
     if model.image_encoder is not None:
         merge_lora(model.image_encoder)
     if model.prompter is not None:
         fold_norms(model.prompter)
     return TorchRunner(model.to(device), device, precision == "bf16")
+
+
+def _is_there(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    return device.type != "mps" or torch.backends.mps.is_available()

@@ -32,5 +32,6 @@ def test_every_option_has_help(words, command):
     assert not missing
 
 
-def test_an_unknown_command_is_none():
-    assert cli.get_command(click.Context(cli), "segmnt") is None
+def test_an_unknown_command_is_answered_with_a_near_one():
+    with pytest.raises(click.UsageError, match="Did you mean segment"):
+        cli.get_command(click.Context(cli), "segmnt")

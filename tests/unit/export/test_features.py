@@ -69,7 +69,7 @@ def test_a_feature_is_what_qupath_takes():
         assert feature["id"] == str(UUID(bytes=ROWS.uuid[i].tobytes()))
         assert feature["properties"]["objectType"] == "detection"
         assert feature["properties"]["classification"] == {"name": "Nucleus", "color": [200, 0, 0]}
-        assert list(feature["properties"]["measurements"]) == [*MEASUREMENTS, "Score"]
+        assert list(feature["properties"]["measurements"]) == [*MEASUREMENTS, "Detection probability"]
         polygon = shapely.geometry.shape(orjson.loads(feature_lines(ROWS, i, i + 1).data)["geometry"])
         assert polygon.is_valid
         assert polygon.area == pytest.approx(shapely.Polygon(ROWS.polygon_px(i)).area, abs=1e-6)

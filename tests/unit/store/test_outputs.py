@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from sac_wsi.errors import OutputError, StoreError
-from sac_wsi.store.outputs import check_writable, files_to_write, find_store, plan_outputs, refuse_inputs
+from sac_wsi.store.outputs import (
+    check_writable,
+    files_to_write,
+    find_store,
+    make_folders,
+    plan_outputs,
+    refuse_inputs,
+)
 
 
 def test_the_store_lies_beside_the_first_output():
@@ -24,9 +31,15 @@ def test_an_unknown_extension_is_refused(name):
         plan_outputs([Path(name)])
 
 
-def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="mkdir"):
-        check_writable(plan_outputs([tmp_path / "gone" / "n.geojson"]))
+def test_missing_folders_are_made_after_the_checks(tmp_path):
+    planned = plan_outputs([tmp_path / "new" / "er" / "n.geojson"])
+    check_writable(planned)
+    assert not (tmp_path / "new").exists()
+    make_folders(planned)
+    assert (tmp_path / "new" / "er").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="not a folder"):
+        check_writable(plan_outputs([tmp_path / "file" / "n.geojson"]))
 
 
 def test_nothing_is_written_through_a_link(tmp_path):

@@ -162,7 +162,7 @@ FAULTS = [
     ("feature-classification", change(["properties", "classification", "color"], [1, 2, 256])),
     ("feature-classification", change(["properties", "classification", "name"], "a: b")),
     ("feature-measurements", change(["properties", "measurements"], [{"name": "a", "value": 1}])),
-    ("feature-measurements", change(["properties", "measurements", "Score"], None)),
+    ("feature-measurements", change(["properties", "measurements", "Detection probability"], None)),
     ("feature-measurements", change(["properties", "measurements", "Solidity"], 0.123)),
     ("feature-geometry", change(["geometry", "type"], "MultiPolygon")),
     ("feature-geometry", change(["geometry"], None)),
