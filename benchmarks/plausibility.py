@@ -59,8 +59,8 @@ def main() -> None:
             low, middle, high = np.quantile(medians, (0, 0.5, 1))
             outside = sum(not SMALLEST_UM2 <= median <= LARGEST_UM2 for median in medians)
             print(
-                f"| {Path(folder).parent.name} | {factor:g} | {low:.1f} to {high:.1f}, half over {middle:.1f} "
-                f"| {outside} of {len(medians)} |",
+                f"| {Path(folder).parent.name} | {factor:g} | {low:.1f} to {high:.1f}, half over "
+                f"{middle:.1f} | {outside} of {len(medians)} |",
                 flush=True,
             )
 

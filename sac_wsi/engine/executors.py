@@ -6,14 +6,17 @@ one block never stops the others; the caller decides what to do with it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from sac_wsi.engine.stalls import StallGuard
 from sac_wsi.errors import RequestError, WriteError
 from sac_wsi.system import interrupt
 from sac_wsi.system.memory import begin_task
@@ -22,6 +25,8 @@ T = TypeVar("T")
 
 TRIES = 3
 WAIT_FOR_WORKERS_S = 120
+_BETWEEN_LOOKS_S = 0.01
+_CLOSING_S = 10
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/:]+:\d{1,5}")
 _ADDRESS_HINT = (
     "Pass the address that the scheduler printed, such as --workers tcp://127.0.0.1:8786, or a number."
@@ -102,7 +107,7 @@ class DaskExecutor:
         futures = self._client.compute(graph, retries=TRIES - 1)
         index_of = dict(zip([future.key for future in futures], indices, strict=True))
         try:
-            for future in as_completed(futures, loop=self._client.loop):
+            for future in self._completed(as_completed(futures, loop=self._client.loop)):
                 error = future.exception()
                 result: T | Exception = future.result() if error is None else _as_exception(error)
                 interrupt.check()
@@ -111,7 +116,20 @@ class DaskExecutor:
                 yield index_of[future.key], result
                 future.release()
         finally:
-            self._client.cancel(futures)
+            with contextlib.suppress(Exception):  # the cluster may be gone; what is done is on disk
+                self._client.cancel(futures)
+
+    def _completed(self, coming: Any) -> Iterator[Any]:
+        """Yield the futures as they end; restart workers that have stalled."""
+        guard = StallGuard(self._client)
+        while not coming.is_empty():
+            if coming.has_ready():
+                guard.ended()
+                yield next(coming)
+                continue
+            interrupt.check()
+            guard.check()
+            time.sleep(_BETWEEN_LOOKS_S)
 
 
 def _as_exception(error: BaseException) -> Exception:
@@ -163,13 +181,22 @@ def _client(workers: int | str) -> Iterator[Any]:
                 f"No Dask cluster with workers answers at {workers!r} ({type(error).__name__}). "
                 f"{_ADDRESS_HINT}"
             ) from error
-        with client:
+        try:
             yield client
+        finally:
+            with contextlib.suppress(Exception):
+                client.close(timeout=_CLOSING_S)
         return
     with interrupt.blocked_in_children():
         cluster = _local_cluster(workers)
-    with cluster, Client(cluster, set_as_default=False) as client:
+    client = Client(cluster, set_as_default=False)
+    try:
         yield client
+    finally:
+        # after the last block nothing may depend on the cluster: one of its workers may be dead or frozen
+        for closing in (client, cluster):
+            with contextlib.suppress(Exception):
+                closing.close(timeout=_CLOSING_S)
 
 
 def _local_cluster(workers: int) -> Any:
