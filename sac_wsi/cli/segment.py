@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision", metavar="auto|float32|bf16", help="Numbers of the model's arithmetic.  [default: auto]"
 )
+@click.option("--allow-fluorescence", is_flag=True, help="Take dark slides too; the models are for H&E.")
 @click.option("--config", "config_file", type=PATH, help="YAML file of settings.")
 @set_option("One setting, such as grid.halo_um=20.")
 @click.option(
@@ -101,6 +102,7 @@ def command(
     tissue: str | None,
     device: str | None,
     precision: str | None,
+    allow_fluorescence: bool,
     config_file: Path | None,
     overrides: tuple[str, ...],
     workers: str,
@@ -137,7 +139,8 @@ def command(
         device=device,
         precision=precision,
     )
-    config = load_config(config_file, [*overrides, *chosen, *[f"sac.tta={MOST_VIEWS}"] * tta])
+    flags = [f"sac.tta={MOST_VIEWS}"] * tta + ["allow_fluorescence=true"] * allow_fluorescence
+    config = load_config(config_file, [*overrides, *chosen, *flags])
     if discard_store and any(out.suffix == ".zarr" for out in outs):
         raise click.UsageError("--discard-store would remove the .zarr given as --out. Use one of the two.")
     planned = plan_outputs(outs)

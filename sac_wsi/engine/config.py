@@ -44,6 +44,7 @@ class SegmentConfig:
         precision: Number format of the checkpoint's arithmetic; "auto" is bf16 if the device supports it,
             otherwise float32.
         batch_tiles: Number of tiles given to the model at a time.
+        allow_fluorescence: Take dark slides too, which look like fluorescence scans.
         sac: Changes to the checkpoint's own settings (``InferenceSettings``).
         grid: How the slide is cut into tiles.
         find_tissue: How tissue is found.
@@ -58,6 +59,7 @@ class SegmentConfig:
     device: str = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     batch_tiles: int = 4
+    allow_fluorescence: bool = False
     sac: Mapping[str, Any] = field(default_factory=dict)
     grid: GridSettings = field(default_factory=GridSettings)
     find_tissue: TissueSettings = field(default_factory=TissueSettings)

@@ -12,12 +12,13 @@ import numpy as np
 
 from sac_wsi import __version__
 from sac_wsi.classical.segmenter import ClassicalSegmenter
+from sac_wsi.datasets.image_type import image_type_of
 from sac_wsi.engine.config import CLASSICAL, SegmentConfig
 from sac_wsi.engine.read import SlideSource
-from sac_wsi.errors import ConfigError
+from sac_wsi.errors import ConfigError, SlideError
 from sac_wsi.slide.frame import Frame, frame_for
 from sac_wsi.slide.open import open_slide
-from sac_wsi.slide.protocol import SlideInfo
+from sac_wsi.slide.protocol import SlideInfo, safe_name
 from sac_wsi.slide.resolution.mpp import require_mpp
 from sac_wsi.slide.thumbnail import thumbnail
 from sac_wsi.store.label_pyramid import LabelFrame, label_frame
@@ -27,6 +28,8 @@ from sac_wsi.tissue.find import TissueMask, find_tissue, whole_slide
 from sac_wsi.tissue.points import points_from_geojson
 from sac_wsi.tissue.region import tissue_from_geojson
 
+_GROUND_UM_PER_PX, _GROUND_PX, _LARGE_PX = 16.0, 250_000, 50_000_000
+_BRIGHT, _LEAST_BRIGHT_SHARE = 120, 0.005
 TISSUE_PX = 2_000_000
 """Most pixels of the thumbnail in which tissue is looked for: for slides over 128 mm² it is coarser than the
 settings ask, so that memory stays flat."""
@@ -91,6 +94,7 @@ class Plan:
         config["tissue"] = _region_by_content(self.tissue_from)
         for name in ("points", "model", "sam_checkpoint", "device", "precision"):
             del config[name]  # the model's fingerprint stands for them
+        del config["allow_fluorescence"]
         return {
             "version": __version__,
             "slide": {"fingerprint": self.info.fingerprint, "mpp": self.slide_mpp},
@@ -196,7 +200,12 @@ def _with_points(segmenter: Segmenter, path: Path, info: SlideInfo, frame: Frame
 
 
 def tissue_of(plan: Plan) -> TissueMask:
-    """Return the mask of the tissue; without a test for tissue, the whole slide."""
+    """Return the mask of the tissue; without a test for tissue, the whole slide.
+
+    Raises:
+        SlideError: The slide is dark, like a fluorescence scan.
+    """
+    _refuse_fluorescence(plan)
     if plan.tissue_from == "none":
         return whole_slide(plan.info.shape_yx)
     if plan.tissue_from != "auto":
@@ -206,6 +215,27 @@ def tissue_of(plan: Plan) -> TissueMask:
     with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
         rgb, downsample = thumbnail(slide, um_per_px)
     return find_tissue(rgb, downsample, replace(settings, um_per_px=downsample * plan.slide_mpp))
+
+
+def _refuse_fluorescence(plan: Plan) -> None:
+    """Raise SlideError if the ground is dark: models and the search for tissue need bright glass."""
+    if plan.config.allow_fluorescence or (plan.info.reader == "plain" and _is_large(plan.info)):
+        return
+    coarse = max(_GROUND_UM_PER_PX, 1000 * math.sqrt(plan.area_mm2 / _GROUND_PX))
+    with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
+        rgb, _ = thumbnail(slide, coarse)
+    # a scan with a black border has bright parts, a fluorescence scan has not
+    bright = float((rgb.mean(axis=2) > _BRIGHT).mean())
+    if image_type_of(rgb) == "fluorescence" and bright < _LEAST_BRIGHT_SHARE:
+        raise SlideError(
+            f"{safe_name(plan.slide)} is dark, like a fluorescence scan: the models are for stained tissue "
+            "on bright glass. Pass --allow-fluorescence to try all the same."
+        )
+
+
+def _is_large(info: SlideInfo) -> bool:
+    """Return whether a plain image is so large that it is not decoded once more for this."""
+    return info.shape_yx[0] * info.shape_yx[1] > _LARGE_PX
 
 
 def _region_by_content(tissue_from: str) -> str:

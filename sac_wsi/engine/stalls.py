@@ -1,7 +1,7 @@
 """Notice a worker that does nothing any more, for example one that is frozen or waits for a dead disk.
 
-A worker has stalled if it holds tasks and has finished none for much longer than any task took. It is restarted
-by its nanny; the scheduler then gives its tasks to other workers.
+A worker has stalled if it holds tasks and has finished none for much longer than any task took. Its nanny
+restarts it; the scheduler then gives its tasks to other workers.
 """
 
 from __future__ import annotations

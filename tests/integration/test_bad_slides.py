@@ -227,7 +227,9 @@ def test_a_truncated_file_is_never_segmented_without_error(sac, slide, tmp_path,
 # ---- resolution ----
 
 
-@pytest.mark.parametrize("mpp", [None, "0", "-0.25", "inf", "nan", "352.8", "about 40x", "1e400", ""])
+@pytest.mark.parametrize(
+    "mpp", [None, "0", "-0.25", "inf", "nan", "352.8", "about 40x", "1e400", "", "0x1", "1_0"]
+)
 def test_an_implausible_resolution_counts_as_missing(sac, good, tmp_path, mpp):
     slide = as_svs(good, tmp_path / "a.svs", *([] if mpp is None else [f"MPP = {mpp}"]))
     args = ("segment", slide, "--out", "n.geojson", *EVERYWHERE)
@@ -238,6 +240,29 @@ def test_an_implausible_resolution_counts_as_missing(sac, good, tmp_path, mpp):
         for wrong in ("0", "-1", "inf", "nan", "352.8"):
             sac(*args, f"--mpp={wrong}", cwd=tmp_path).refused("--mpp")
         assert sac(*args, "--mpp", "0.25", "--json", cwd=tmp_path).went_well().json["nuclei"] > 20
+
+
+@pytest.mark.parametrize("unit", ["µm", "μm", "&#181;m", "micron", "um"])
+def test_units_of_an_untiled_ome_tiff(sac, good, tmp_path, unit):
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        f'<Image><Pixels PhysicalSizeX="0.25" PhysicalSizeXUnit="{unit}" PhysicalSizeY="0.25" '
+        f'PhysicalSizeYUnit="{unit}"/></Image></OME>'
+    )
+    tifffile.imwrite(tmp_path / "a.ome.tif", tifffile_pixels(good), description=xml.encode(), metadata=None)
+    found = sac("info", "a.ome.tif", "--json", cwd=tmp_path).went_well().json
+    assert (found["mpp"], found["mpp_source"]) == (0.25, "OME PhysicalSizeX")
+
+
+def test_a_fluorescence_scan_is_refused_by_name(sac, tmp_path):
+    rng = np.random.default_rng(0)
+    rgb = np.full((600, 600, 3), (4, 4, 9), np.uint8)
+    for y, x in rng.integers(10, 590, (150, 2)):
+        rgb[y - 8 : y + 8, x - 8 : x + 8] = (20, 30, 190)
+    Image.fromarray(rgb).save(tmp_path / "dapi.png")
+    args = ("segment", "dapi.png", "--mpp", "0.25", "--out", "n.geojson")
+    sac(*args, *EVERYWHERE, cwd=tmp_path).refused("dark, like a fluorescence scan", "--allow-fluorescence")
+    sac(*args, "--allow-fluorescence", *EVERYWHERE, cwd=tmp_path).went_well()
 
 
 def test_pixels_that_are_not_square(sac, slide, tmp_path):

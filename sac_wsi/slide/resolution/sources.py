@@ -5,9 +5,11 @@ Only numbers leave this module: descriptions can contain a patient's name.
 
 from __future__ import annotations
 
+import html
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
 
 UM_PER_INCH = 25_400.0
 _UM_PER_UNIT = {"inch": UM_PER_INCH, "centimeter": 1e4}
-_OME_UM = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_OME_UM = {
+    "nm": 1e-3,
+    "µm": 1.0,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+}
+_OME_UM |= {"mm": 1e3, "cm": 1e4, "m": 1e6}
+_NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _OME_PIXELS = re.compile(r"<(?:\w{1,20}:)?Pixels\s([^<>]{0,10000})>")
 _IMAGEJ_MICRON = re.compile(r"^unit=(?:micron|microns|um|µm|\\u00B5m)\s*$", re.MULTILINE)
 _DICOM_SPACING = "dicom.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing"
@@ -51,16 +63,17 @@ def number(text: str | None) -> float:
     >>> number("0,25"), number("40"), number("about 3")
     (0.25, 40.0, nan)
     """
-    try:
-        return float((text or "").strip().replace(",", "."))
-    except ValueError:
-        return nan
+    text = (text or "").strip()
+    # not every text that Python or C take as a number: 0x1, 1_0, inf
+    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else nan
 
 
 def candidates(properties: Mapping[str, str]) -> Iterator[Candidate]:
     """Yield the resolutions in the properties, the most trusted first."""
+    raw = [properties[name] for name, _, _ in _PAIRS[1:] if name in properties]
+    misread = any(isnan(number(text)) for text in raw)  # by OpenSlide, which takes 0x1 for 1
     for name_x, name_y, um in _PAIRS:
-        if name_x in properties:
+        if name_x in properties and not (misread and name_x.startswith("openslide.")):
             x_um = number(properties[name_x]) * um
             yield Candidate(name_x, x_um, number(properties.get(name_y, properties[name_x])) * um)
     yield from _philips(properties)
@@ -106,10 +119,18 @@ def _ome(properties: Mapping[str, str]) -> Iterator[Candidate]:
     if "PhysicalSizeX" in attributes:
         x, y = (
             number(attributes.get(name, attributes["PhysicalSizeX"]))
-            * _OME_UM.get(attributes.get(f"{name}Unit", "µm"), nan)
+            * _OME_UM.get(_plain_unit(attributes.get(f"{name}Unit", "µm")), nan)
             for name in ("PhysicalSizeX", "PhysicalSizeY")
         )
         yield Candidate("OME PhysicalSizeX", x, y)
+
+
+def _plain_unit(unit: str) -> str:
+    """Return a unit in one spelling: with the micro sign, also where UTF-8 was read as Latin-1 or escaped."""
+    unit = html.unescape(unit).strip()
+    with suppress(UnicodeError):
+        unit = unit.encode("latin-1").decode("utf-8")
+    return unit.replace("μ", "µ") if unit in ("μm", "µm") else unit.lower()
 
 
 def _dpi(properties: Mapping[str, str]) -> Iterator[Candidate]:
