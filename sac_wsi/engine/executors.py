@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from sac_wsi.engine import stalls
 from sac_wsi.engine.stalls import StallGuard
 from sac_wsi.errors import RequestError, WriteError
 from sac_wsi.system import interrupt
@@ -107,9 +108,7 @@ class DaskExecutor:
         futures = self._client.compute(graph, retries=TRIES - 1)
         index_of = dict(zip([future.key for future in futures], indices, strict=True))
         try:
-            for future in self._completed(as_completed(futures, loop=self._client.loop)):
-                error = future.exception()
-                result: T | Exception = future.result() if error is None else _as_exception(error)
+            for future, result in self._completed(as_completed(futures, loop=self._client.loop)):
                 interrupt.check()
                 if isinstance(result, _ENDS_THE_RUN):
                     raise result
@@ -119,17 +118,27 @@ class DaskExecutor:
             with contextlib.suppress(Exception):  # the cluster may be gone; what is done is on disk
                 self._client.cancel(futures)
 
-    def _completed(self, coming: Any) -> Iterator[Any]:
-        """Yield the futures as they end; restart workers that have stalled."""
+    def _completed(self, coming: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield the futures as they end, with their results; restart workers that have stalled."""
         guard = StallGuard(self._client)
         while not coming.is_empty():
-            if coming.has_ready():
-                guard.ended()
-                yield next(coming)
+            if not coming.has_ready():
+                interrupt.check()
+                guard.check()
+                time.sleep(_BETWEEN_LOOKS_S)
                 continue
-            interrupt.check()
-            guard.check()
-            time.sleep(_BETWEEN_LOOKS_S)
+            future = next(coming)
+            guard.ended()
+            error = future.exception()
+            try:
+                result = (
+                    future.result(timeout=stalls.RESULT_LIMIT_S) if error is None else _as_exception(error)
+                )
+            except TimeoutError:  # the worker that holds the result is frozen
+                guard.restart_holders(future)
+                coming.add(future)
+                continue
+            yield future, result
 
 
 def _as_exception(error: BaseException) -> Exception:
@@ -163,7 +172,9 @@ def make_executor(workers: int | str) -> Iterator[Executor]:
     import dask
     import distributed  # noqa: F401 - must set its defaults before `set`, which would remove them at its end
 
-    settings = {"distributed.scheduler.no-workers-timeout": f"{WAIT_FOR_WORKERS_S}s"}
+    settings: dict[str, Any] = {"distributed.scheduler.no-workers-timeout": f"{WAIT_FOR_WORKERS_S}s"}
+    if isinstance(workers, int):
+        settings |= {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
     with dask.config.set(settings), _client(workers) as client:
         yield DaskExecutor(client)
 
@@ -202,9 +213,11 @@ def _client(workers: int | str) -> Iterator[Any]:
 def _local_cluster(workers: int) -> Any:
     from distributed import LocalCluster
 
-    # no dashboard, and local connections only: the protocol has no authentication
+    # local connections only, no pages over HTTP, and keys that exist only in the memory of this run's
+    # processes: without them every user of the machine could run code in a worker
     return LocalCluster(
         n_workers=workers,
+        security=True,
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address=None,

@@ -17,6 +17,8 @@ BETWEEN_CHECKS_S = 5.0
 FIRST_LIMIT_S = 600.0
 """Until the first task has ended nobody knows how long one takes."""
 LEAST_LIMIT_S = 120.0
+RESULT_LIMIT_S = 60.0
+"""A result is a few numbers: a worker that does not hand it over for so long is frozen."""
 TIMES_THE_LONGEST = 10.0
 
 
@@ -51,11 +53,18 @@ class StallGuard:
         self._next_check = now + BETWEEN_CHECKS_S
         stalled = self._stalled(self._client.processing(), now)
         if stalled:
-            # without nannies, as on some clusters, nothing can be restarted: the run goes on waiting
-            with contextlib.suppress(Exception):
-                self._client.restart_workers(stalled, timeout=30, raise_for_error=False)
-            for worker in stalled:
-                self._held.pop(worker, None)
+            self._restart(stalled)
+
+    def restart_holders(self, future: Any) -> None:
+        """Restart the workers that hold a result and do not hand it over; the task is computed again."""
+        self._restart([worker for workers in self._client.who_has([future]).values() for worker in workers])
+
+    def _restart(self, workers: list[str]) -> None:
+        # without nannies, as on some clusters, nothing can be restarted: the run goes on waiting
+        with contextlib.suppress(Exception):
+            self._client.restart_workers(workers, timeout=30, raise_for_error=False)
+        for worker in workers:
+            self._held.pop(worker, None)
 
     def _stalled(self, processing: Mapping[str, Sequence[str]], now: float) -> list[str]:
         held = {worker: frozenset(map(str, keys)) for worker, keys in processing.items() if keys}

@@ -78,6 +78,7 @@ def test_the_block_of_a_frozen_worker_is_done_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(stalls, "BETWEEN_CHECKS_S", 0.2)
     monkeypatch.setattr(stalls, "FIRST_LIMIT_S", 5.0)
     monkeypatch.setattr(stalls, "LEAST_LIMIT_S", 2.0)
+    monkeypatch.setattr(stalls, "RESULT_LIMIT_S", 2.0)
     with make_executor(2) as executor:
         answers = dict(executor.run(FreezeOnce(tmp_path / "frozen"), range(12)))
     assert (tmp_path / "frozen").exists()
