@@ -4,6 +4,8 @@ The public names:
 
 ======================  =====================================================================================
 ``segment_slide``       Find the nuclei of a slide and write the outputs; returns a ``Run``.
+``segment_image``       Find the nuclei of an image in memory; returns a ``SegmentedImage``.
+``SegmentedImage``      Labels, columns and polygons of such an image.
 ``Run``                 A finished segmentation: its nuclei, its labels, its summary, its exports.
 ``Summary``             What happened in a run: number of nuclei, tiles, seconds per stage, warnings.
 ``SegmentConfig``       All settings of a segmentation.
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sac_wsi.engine.config import SegmentConfig, load_config
+    from sac_wsi.engine.image import SegmentedImage, segment_image
     from sac_wsi.engine.segment import segment_slide
     from sac_wsi.errors import SacWsiError
     from sac_wsi.nuclei.columns import Nuclei
@@ -43,11 +46,13 @@ _MODULE_OF = {
     "Run": "sac_wsi.store.run",
     "SacWsiError": "sac_wsi.errors",
     "SegmentConfig": "sac_wsi.engine.config",
+    "SegmentedImage": "sac_wsi.engine.image",
     "Segmenter": "sac_wsi.tiling.segmenter",
     "Summary": "sac_wsi.store.run",
     "load_config": "sac_wsi.engine.config",
     "nuclei_from_labels": "sac_wsi.nuclei.masks",
     "open_slide": "sac_wsi.slide.open",
+    "segment_image": "sac_wsi.engine.image",
     "segment_slide": "sac_wsi.engine.segment",
 }
 
@@ -57,11 +62,13 @@ __all__ = [
     "Run",
     "SacWsiError",
     "SegmentConfig",
+    "SegmentedImage",
     "Segmenter",
     "Summary",
     "load_config",
     "nuclei_from_labels",
     "open_slide",
+    "segment_image",
     "segment_slide",
 ]
 
