@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from sac_wsi.cli.progress import train_progress
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_NOTHING_LEARNT = 0.01
 
 
 @click.command("train")
@@ -33,6 +37,7 @@ def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> No
     from sac_wsi.settings.typed import build
     from sac_wsi.train.config import TrainConfig
     from sac_wsi.train.loop import train
+    from sac_wsi.train.run_folder import REPORT, SCORES
     from sac_wsi.train.source import open_source
 
     announce_compilation()
@@ -47,5 +52,15 @@ def command(config_file: Path, overrides: tuple[str, ...], skip_bad: bool) -> No
         run = train(config, source, listener=listener)
     if int(os.environ.get("RANK", "0")) == 0:
         click.echo(f"checkpoint  {run.best}")
+        if run.complete:
+            click.echo(f"report      {run.best.with_name(REPORT)}")
+            scores = json.loads(run.best.with_name(SCORES).read_text(encoding="utf-8"))
+            if scores["mean"]["dice"] < _NOTHING_LEARNT:
+                click.echo(
+                    "warning: on the validation images it finds almost nothing (Dice "
+                    f"{scores['mean']['dice']:.2f}). Train longer, and look at the labels with `sac-wsi data "
+                    "check --sheet`.",
+                    err=True,
+                )
         if not run.complete:
             click.echo("The time limit is reached: run the same command to continue.", err=True)
