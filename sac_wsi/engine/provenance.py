@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sac_wsi import __version__
 from sac_wsi.engine.blocks import FoundBlock, TileFailure
 from sac_wsi.settings.read import settings_digest
-from sac_wsi.store.columns import FORMAT
 from sac_wsi.store.digests import DIGESTS, array_digests
+from sac_wsi.store.provenance import FORMAT
 from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter, terms_warning
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from sac_wsi.engine.work import SegmentBlock
 from sac_wsi.errors import InputChanged
 from sac_wsi.nuclei.identity import model_namespace
 from sac_wsi.settings.read import settings_digest
-from sac_wsi.store.columns import read_provenance
 from sac_wsi.store.digests import refuse_damaged
 from sac_wsi.store.label_pyramid import DrawLabels, create_pyramid, parts
 from sac_wsi.store.outputs import (
@@ -42,6 +41,7 @@ from sac_wsi.store.outputs import (
     run_of,
 )
 from sac_wsi.store.own_files import refuse_foreign
+from sac_wsi.store.provenance import read_provenance
 from sac_wsi.store.run import Run, Summary
 from sac_wsi.system import interrupt
 from sac_wsi.system.memory import begin_task

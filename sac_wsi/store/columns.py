@@ -15,7 +15,6 @@ is part of the format, so tiles and blocks do not change the order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,10 @@ from sac_wsi.errors import StoreError
 from sac_wsi.nuclei.table import MEASUREMENTS, NucleusRows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from sac_wsi.geometry import Box
 
-FORMAT = 1
 PAGE_PX = 2048
 ROWS_AT_ONCE = 8_192
 
@@ -235,7 +235,7 @@ class StoredArray:
     def __getitem__(self, key: Any) -> NDArray[Any]:
         try:
             return np.asarray(self.array[key])
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:
             raise StoreError(
                 f"{self.place} is damaged ({type(error).__name__}). Run `segment` again with --overwrite."
             ) from error
@@ -245,32 +245,7 @@ def open_array(store: Path, name: str) -> StoredArray:
     """Open an array of a finished store for reading; raise StoreError if it is missing."""
     try:
         return StoredArray(zarr.open_array(store, path=name, mode="r"), f"{store}/{name}")
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except Exception as error:  # zarr raises many kinds for damaged metadata
         raise StoreError(
             f"{store} lacks the array {name!r}: not a sac-wsi store, or a damaged one."
         ) from error
-
-
-def read_provenance(store: Path, *, any_format: bool = False) -> dict[str, Any]:
-    """Return the store's attribute ``sac_wsi``: slide, model, settings, counts.
-
-    Args:
-        store: The store's folder.
-        any_format: Take a store of another version of sac-wsi too.
-
-    Raises:
-        StoreError: It is no store, or one of another format.
-    """
-    try:
-        attributes = zarr.open_group(store, mode="r").attrs.asdict()
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise StoreError(f"{store} cannot be read as a zarr group.") from error
-    provenance = attributes.get("sac_wsi")
-    if not isinstance(provenance, Mapping):
-        raise StoreError(f"{store} was not written by sac-wsi: its attributes have no 'sac_wsi'.")
-    if provenance.get("format") != FORMAT and not any_format:
-        raise StoreError(
-            f"{store} has format {provenance.get('format')}; this sac-wsi reads format {FORMAT}. Use the "
-            f"version that wrote it, {provenance.get('version')}."
-        )
-    return dict(provenance)

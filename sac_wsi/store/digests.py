@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sac_wsi.errors import StoreError
 from sac_wsi.files.regular import hash_into
-from sac_wsi.store.columns import read_provenance
+from sac_wsi.store.provenance import read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def damaged_arrays(store: Path, prefix: str = "") -> list[str]:
         store: The store.
         prefix: Look only at arrays whose names begin so.
     """
-    known = read_provenance(store).get(DIGESTS)
+    known = read_provenance(store, any_format=True).get(DIGESTS)
     if not isinstance(known, dict):
         return []
     there = {name for name in _arrays(store) if name.startswith(prefix)}

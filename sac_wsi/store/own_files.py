@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sac_wsi.errors import OutputError, StoreError
 from sac_wsi.files.ownership import first_foreign, remove_own
-from sac_wsi.store.columns import read_provenance
+from sac_wsi.store.provenance import read_provenance
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,9 @@ import numpy as np
 from sac_wsi.errors import OutputError
 from sac_wsi.export.features import uuid_text
 from sac_wsi.export.formats import Form, export_form
-from sac_wsi.store.columns import Table, open_array, plain_columns, read_provenance
+from sac_wsi.store.columns import Table, open_array, plain_columns
 from sac_wsi.store.outputs import find_store, is_export
+from sac_wsi.store.provenance import read_provenance
 
 if TYPE_CHECKING:
     import dask.array as da

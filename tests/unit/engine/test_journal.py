@@ -9,7 +9,7 @@ import zarr
 
 from sac_wsi.engine.journal import discard, open_journal, publish
 from sac_wsi.errors import InputChanged, OutputError, StoreError
-from sac_wsi.store.columns import read_provenance
+from sac_wsi.store.provenance import read_provenance
 
 MANIFEST = {"version": "1", "slide": "abc", "model": {}, "config": {"tile_px": 512}}
 

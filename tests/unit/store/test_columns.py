@@ -10,7 +10,8 @@ from sac_wsi.errors import StoreError
 from sac_wsi.geometry import Box
 from sac_wsi.nuclei.table import MEASUREMENTS, NucleusRows
 from sac_wsi.store import columns
-from sac_wsi.store.columns import PAGE_PX, Table, TableWriter, open_array, plain_columns, read_provenance
+from sac_wsi.store.columns import PAGE_PX, Table, TableWriter, open_array, plain_columns
+from sac_wsi.store.provenance import read_provenance
 
 
 def rows_of(count, first_id=1):
