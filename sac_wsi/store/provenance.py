@@ -66,8 +66,8 @@ def read_provenance(store: Path, *, any_format: bool = False) -> dict[str, Any]:
         return dict(provenance)
     if provenance.get("format") != FORMAT:
         raise StoreError(
-            f"{store} has format {reprlib.repr(provenance.get('format'))}; this sac-wsi reads format {FORMAT}. "
-            f"Use the version that wrote it, {reprlib.repr(provenance.get('version'))}."
+            f"{store} has format {reprlib.repr(provenance.get('format'))}; this sac-wsi reads format "
+            f"{FORMAT}. Use the version that wrote it, {reprlib.repr(provenance.get('version'))}."
         )
     if wrong := _first_wrong(provenance, _NEEDED, ""):
         raise StoreError(f"{store} is damaged: its attributes have no sound {wrong!r}. {_AGAIN}")
