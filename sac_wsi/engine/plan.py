@@ -21,6 +21,7 @@ from sac_wsi.slide.open import open_slide
 from sac_wsi.slide.protocol import SlideInfo, safe_name
 from sac_wsi.slide.resolution.mpp import require_mpp
 from sac_wsi.slide.thumbnail import thumbnail
+from sac_wsi.slide.tiff.missing_tiles import missing_tiles
 from sac_wsi.store.label_pyramid import LabelFrame, label_frame
 from sac_wsi.tiling.grid import Grid, GridSettings, make_grid
 from sac_wsi.tiling.segmenter import ModelSegmenter, Segmenter
@@ -119,6 +120,11 @@ def make_plan(
     """
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
+    if empty := missing_tiles(path, info.vendor):
+        note = (
+            f"{empty:,} tiles of the file hold no data and were read as white: empty glass, or a damaged copy"
+        )
+        info = replace(info, warnings=(*info.warnings, note))
     slide_mpp = require_mpp(info)
     # after the quick checks: it reads the checkpoint, and may import torch, which is slow
     segmenter = segmenter or make_segmenter(config)

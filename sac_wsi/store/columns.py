@@ -79,6 +79,7 @@ class TableWriter:
                 compressors=compressor(),
             )
             self._columns[name] = _ColumnWriter(array, chunk)
+        group["measurements"].attrs["columns"] = list(MEASUREMENTS)
         for start in _RAGGED.values():
             self._columns[start].append(np.zeros(1, np.int64))
         self._ends = dict.fromkeys(_RAGGED, 0)

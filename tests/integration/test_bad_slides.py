@@ -265,6 +265,13 @@ def test_a_fluorescence_scan_is_refused_by_name(sac, tmp_path):
     sac(*args, "--allow-fluorescence", *EVERYWHERE, cwd=tmp_path).went_well()
 
 
+def test_tiles_without_data_are_reported(sac, slide, tmp_path):
+    edit_tag(slide, COUNTS, lambda counts: (0, *counts[1:]))
+    done = sac("segment", slide, "--out", "n.geojson", "--json", *EVERYWHERE, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "1 tiles of the file hold no data" in " ".join(done.json["warnings"])
+
+
 def test_pixels_that_are_not_square(sac, slide, tmp_path):
     edit_tag(slide, "YResolution", lambda _: (39_000, 1))
     args = ("segment", slide, "--out", "n.geojson", *EVERYWHERE)
