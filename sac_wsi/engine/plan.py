@@ -121,9 +121,7 @@ def make_plan(
     with open_slide(path, mpp=mpp) as slide:
         info = slide.info
     if empty := missing_tiles(path, info.vendor):
-        note = (
-            f"{empty:,} tiles of the file hold no data and were read as white: empty glass, or a damaged copy"
-        )
+        note = f"{empty:,} tiles of the file hold no data and are read as white: empty glass, or a bad copy"
         info = replace(info, warnings=(*info.warnings, note))
     slide_mpp = require_mpp(info)
     # after the quick checks: it reads the checkpoint, and may import torch, which is slow

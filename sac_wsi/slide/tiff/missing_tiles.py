@@ -1,4 +1,4 @@
-"""Count the tiles of a TIFF that hold no data: scanners leave out empty glass, and damaged copies lose tissue."""
+"""Count the tiles of a TIFF that hold no data: scanners leave out empty glass, bad copies lose tissue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VENDORS = ("aperio", "generic-tiff", "leica", "trestle", "ventana")
 
 
 def missing_tiles(file: Path, vendor: str) -> int:
-    """Return how many tiles of the first image have a length of 0 bytes; 0 for other files than tiled TIFF."""
+    """Return how many tiles of the first image have 0 bytes; 0 for other files than tiled TIFF."""
     if vendor not in _VENDORS or not file.is_file():
         return 0
     try:
