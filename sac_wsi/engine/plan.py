@@ -15,7 +15,7 @@ from sac_wsi.classical.segmenter import ClassicalSegmenter
 from sac_wsi.datasets.image_type import image_type_of
 from sac_wsi.engine.config import CLASSICAL, SegmentConfig
 from sac_wsi.engine.read import SlideSource
-from sac_wsi.errors import ConfigError, SlideError
+from sac_wsi.errors import ConfigError, ReadError, SlideError
 from sac_wsi.slide.frame import Frame, frame_for
 from sac_wsi.slide.open import open_slide
 from sac_wsi.slide.protocol import SlideInfo, safe_name
@@ -226,8 +226,11 @@ def _refuse_fluorescence(plan: Plan) -> None:
     if plan.config.allow_fluorescence or (plan.info.reader == "plain" and _is_large(plan.info)):
         return
     coarse = max(_GROUND_UM_PER_PX, 1000 * math.sqrt(plan.area_mm2 / _GROUND_PX))
-    with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
-        rgb, _ = thumbnail(slide, coarse)
+    try:
+        with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
+            rgb, _ = thumbnail(slide, coarse)
+    except ReadError:  # some tiles are damaged: they are reported one by one
+        return
     # a scan with a black border has bright parts, a fluorescence scan has not
     bright = float((rgb.mean(axis=2) > _BRIGHT).mean())
     if image_type_of(rgb) == "fluorescence" and bright < _LEAST_BRIGHT_SHARE:

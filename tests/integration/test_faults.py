@@ -395,7 +395,7 @@ def test_an_output_folder_that_may_not_be_written(sac, case, shared_folder, mode
     sac(*args, "--overwrite", cwd=shared_folder, **user).refused("out", "writable")
 
 
-@pytest.mark.parametrize("place", ["/sys/n.geojson", "/dev/null/n.geojson", "no/such/n.geojson"])
+@pytest.mark.parametrize("place", ["/sys/n.geojson", "/dev/null/n.geojson"])
 def test_a_place_where_nothing_can_be_written(sac, case, out, place):
     sac("segment", "../slide.tiff", "--out", place, cwd=out).refused("folder")
     assert not list(out.iterdir())
