@@ -25,8 +25,8 @@ def mirax_files(path: Path) -> list[Path]:
     missing = [name for name in _named_in(slidedat) if not (folder / name).is_file()]
     if missing:
         raise SlideError(
-            f"{safe_name(path)} misses {len(missing)} of its data files, the first is "
-            f"{safe_name(Path(missing[0]))}: copy the whole folder {safe_name(folder)}/ again."
+            f"{safe_name(path)} misses {len(missing)} of the data files that its Slidedat.ini lists: copy "
+            f"the whole folder {safe_name(folder)}/ again."
         )
     return [path, *sorted(p for p in folder.rglob("*") if p.is_file())]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ MAX_PIXELS = 4 * 10**11
 CACHE_BYTES = 64 << 20
 _BLOCK_PX = 256
 _WHOLE = 1e-9
+_QUOTES = re.compile("[:='\"`\u2018\u2019\u201c\u201d]")
 
 
 class OpenSlideSlide(ClosingReader):
@@ -115,8 +117,12 @@ class OpenSlideSlide(ClosingReader):
 
 
 def reason(error: Exception) -> str:
-    """Return OpenSlide's message up to the first colon: the text after it can quote the file."""
-    return str(error).partition(":")[0][:120]
+    """Return OpenSlide's message up to the first colon or quotation mark: then it can quote the file.
+
+    >>> reason(ValueError("Key file contains line \u201cJane Doe\u201d which is not a group"))
+    'Key file contains line'
+    """
+    return _QUOTES.split(str(error), maxsplit=1)[0].strip()[:120]
 
 
 def _unreadable(name: str, level: int, box: Box) -> str:
