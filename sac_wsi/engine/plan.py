@@ -29,8 +29,8 @@ from sac_wsi.tissue.find import TissueMask, find_tissue, whole_slide
 from sac_wsi.tissue.points import points_from_geojson
 from sac_wsi.tissue.region import tissue_from_geojson
 
-_GROUND_UM_PER_PX, _GROUND_PX, _LARGE_PX = 16.0, 250_000, 50_000_000
-_BRIGHT, _LEAST_BRIGHT_SHARE = 120, 0.005
+_GROUND_UM_PER_PX, _GROUND_PX, _LARGE_PX = 4.0, 250_000, 50_000_000
+_BRIGHT, _LEAST_BRIGHT_SHARE, _LEAST_SIGNAL = 120, 0.005, 25
 TISSUE_PX = 2_000_000
 """Most pixels of the thumbnail in which tissue is looked for: for slides over 128 mm² it is coarser than the
 settings ask, so that memory stays flat."""
@@ -232,8 +232,11 @@ def _refuse_fluorescence(plan: Plan) -> None:
     except ReadError:  # some tiles are damaged: they are reported one by one
         return
     # a scan with a black border has bright parts, a fluorescence scan has not
+    brightness = rgb.max(axis=2)
     bright = float((rgb.mean(axis=2) > _BRIGHT).mean())
-    if image_type_of(rgb) == "fluorescence" and bright < _LEAST_BRIGHT_SHARE:
+    # plain black is no scan: nothing shines on it
+    shines = float(np.quantile(brightness, 0.999)) - float(np.median(brightness)) > _LEAST_SIGNAL
+    if image_type_of(rgb) == "fluorescence" and bright < _LEAST_BRIGHT_SHARE and shines:
         raise SlideError(
             f"{safe_name(plan.slide)} is dark, like a fluorescence scan: the models are for stained tissue "
             "on bright glass. Pass --allow-fluorescence to try all the same."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FEWEST = 100
 """Of fewer nuclei nothing is said."""
-SMALLEST_UM2, USUAL_UM2, LARGEST_UM2 = 9.0, 22.0, 50.0
+SMALLEST_UM2, USUAL_UM2, LARGEST_UM2 = 9.0, 22.0, 60.0
 """Median area of the nuclei of an image: the usual one, and beyond which none of the images lies."""
 LEAST_HAEMATOXYLIN_OD = 0.08
 LARGEST_CUT_SHARE = 0.1
