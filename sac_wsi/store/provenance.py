@@ -72,7 +72,8 @@ def read_provenance(store: Path, *, any_format: bool = False) -> dict[str, Any]:
     if wrong := _first_wrong(provenance, _NEEDED, ""):
         raise StoreError(f"{store} is damaged: its attributes have no sound {wrong!r}. {_AGAIN}")
     try:
-        orjson.dumps(provenance)
+        # the path may be no UTF-8; it does not enter exports
+        orjson.dumps({**provenance, "slide": {**provenance["slide"], "path": ""}})
     except TypeError as error:  # half a surrogate, a number of more than 64 bits
         raise StoreError(f"{store} is damaged: its attributes cannot be written as JSON. {_AGAIN}") from error
     return dict(provenance)
