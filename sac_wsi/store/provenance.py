@@ -73,7 +73,8 @@ def read_provenance(store: Path, *, any_format: bool = False) -> dict[str, Any]:
         raise StoreError(f"{store} is damaged: its attributes have no sound {wrong!r}. {_AGAIN}")
     try:
         # the path may be no UTF-8; it does not enter exports
-        orjson.dumps({**provenance, "slide": {**provenance["slide"], "path": ""}})
+        slide: Any = provenance["slide"]
+        orjson.dumps({**provenance, "slide": {**slide, "path": ""}})
     except TypeError as error:  # half a surrogate, a number of more than 64 bits
         raise StoreError(f"{store} is damaged: its attributes cannot be written as JSON. {_AGAIN}") from error
     return dict(provenance)
