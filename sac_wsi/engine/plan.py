@@ -18,7 +18,7 @@ from sac_wsi.engine.read import SlideSource
 from sac_wsi.errors import ConfigError, ReadError, SlideError
 from sac_wsi.slide.frame import Frame, frame_for
 from sac_wsi.slide.open import open_slide
-from sac_wsi.slide.protocol import SlideInfo, safe_name
+from sac_wsi.slide.protocol import Rgb, SlideInfo, safe_name
 from sac_wsi.slide.resolution.mpp import require_mpp
 from sac_wsi.slide.thumbnail import thumbnail
 from sac_wsi.slide.tiff.missing_tiles import missing_tiles
@@ -209,7 +209,8 @@ def tissue_of(plan: Plan) -> TissueMask:
     Raises:
         SlideError: The slide is dark, like a fluorescence scan.
     """
-    _refuse_fluorescence(plan)
+    if plan.tissue_from != "auto" and not plan.config.allow_fluorescence:
+        _refuse_fluorescence(plan, _ground(plan))
     if plan.tissue_from == "none":
         return whole_slide(plan.info.shape_yx)
     if plan.tissue_from != "auto":
@@ -218,18 +219,25 @@ def tissue_of(plan: Plan) -> TissueMask:
     um_per_px = max(settings.um_per_px, 1000 * math.sqrt(plan.area_mm2 / TISSUE_PX))
     with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
         rgb, downsample = thumbnail(slide, um_per_px)
+    _refuse_fluorescence(plan, rgb)
     return find_tissue(rgb, downsample, replace(settings, um_per_px=downsample * plan.slide_mpp))
 
 
-def _refuse_fluorescence(plan: Plan) -> None:
-    """Raise SlideError if the ground is dark: models and the search for tissue need bright glass."""
-    if plan.config.allow_fluorescence or (plan.info.reader == "plain" and _is_large(plan.info)):
-        return
+def _ground(plan: Plan) -> Rgb | None:
+    """Return a coarse thumbnail, for runs that look for no tissue; None if it is slow or damaged."""
+    if plan.info.reader == "plain" and _is_large(plan.info):
+        return None
     coarse = max(_GROUND_UM_PER_PX, 1000 * math.sqrt(plan.area_mm2 / _GROUND_PX))
     try:
         with open_slide(plan.slide, mpp=plan.mpp_override) as slide:
-            rgb, _ = thumbnail(slide, coarse)
+            return thumbnail(slide, coarse)[0]
     except ReadError:  # some tiles are damaged: they are reported one by one
+        return None
+
+
+def _refuse_fluorescence(plan: Plan, rgb: Rgb | None) -> None:
+    """Raise SlideError if the ground is dark: models and the search for tissue need bright glass."""
+    if plan.config.allow_fluorescence or rgb is None:
         return
     # a scan with a black border has bright parts, a fluorescence scan has not
     brightness = rgb.max(axis=2)

@@ -85,7 +85,7 @@ def check_slide(
         if different:
             raise InputChanged(
                 f"{plan.slide} changed while it was segmented: {different} finished tiles have other pixels "
-                f"now. Pass --overwrite to start over."
+                "now. Pass --overwrite to start over."
             )
     if known != state:
         journal.save_slide_state(json.dumps(state))

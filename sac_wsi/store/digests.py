@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 DIGESTS = "digests"
 """Key in the attribute ``sac_wsi``; stores of earlier versions lack it."""
-NUCLEI = "nuclei/"
-"""Prefix of the arrays that an export of polygons needs."""
 
 
 def array_digests(store: Path) -> dict[str, str]:

@@ -17,16 +17,8 @@ if TYPE_CHECKING:
 
 UM_PER_INCH = 25_400.0
 _UM_PER_UNIT = {"inch": UM_PER_INCH, "centimeter": 1e4}
-_OME_UM = {
-    "nm": 1e-3,
-    "µm": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-}
-_OME_UM |= {"mm": 1e3, "cm": 1e4, "m": 1e6}
+_OME_UM = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_OME_UM |= dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0)
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _OME_PIXELS = re.compile(r"<(?:\w{1,20}:)?Pixels\s([^<>]{0,10000})>")
 _IMAGEJ_MICRON = re.compile(r"^unit=(?:micron|microns|um|µm|\\u00B5m)\s*$", re.MULTILINE)
@@ -126,11 +118,11 @@ def _ome(properties: Mapping[str, str]) -> Iterator[Candidate]:
 
 
 def _plain_unit(unit: str) -> str:
-    """Return a unit in one spelling: with the micro sign, also where UTF-8 was read as Latin-1 or escaped."""
+    """Return a unit in lower case, also where its UTF-8 was read as Latin-1 or its sign was escaped."""
     unit = html.unescape(unit).strip()
     with suppress(UnicodeError):
         unit = unit.encode("latin-1").decode("utf-8")
-    return unit.replace("μ", "µ") if unit in ("μm", "µm") else unit.lower()
+    return unit.lower()
 
 
 def _dpi(properties: Mapping[str, str]) -> Iterator[Candidate]:
